@@ -1,0 +1,69 @@
+"""U-Net for TensorFlow: train on few images, segment images of any size, serve with TensorFlow Serving.
+
+Names are loaded on first use, so that importing the package costs next to nothing:
+
+    import keras_unet as ku
+
+    model = ku.UNet(input_shape=(572, 572, 1), num_classes=2)
+    model.compile(optimizer="adam", loss=ku.WeightedCrossentropy())
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_NAMES = {
+    "UNet": "unet",
+    "load_model": "unet",
+    "WeightedCrossentropy": "losses",
+    "Dice": "losses",
+    "CrossentropyDice": "losses",
+    "weight_map": "weight_maps",
+    "separation_border": "weight_maps",
+    "predict": "tiling",
+}
+_MODULES = (
+    "augment",
+    "blocks",
+    "challenge",
+    "datasets",
+    "export",
+    "geometry",
+    "image_io",
+    "instances",
+    "losses",
+    "metrics",
+    "pipeline",
+    "tiling",
+    "training",
+    "unet",
+    "weight_maps",
+)
+
+__all__ = ["__version__", *_MODULES, *_NAMES]
+
+if TYPE_CHECKING:
+    from keras_unet.losses import CrossentropyDice as CrossentropyDice
+    from keras_unet.losses import Dice as Dice
+    from keras_unet.losses import WeightedCrossentropy as WeightedCrossentropy
+    from keras_unet.tiling import predict as predict
+    from keras_unet.unet import UNet as UNet
+    from keras_unet.unet import load_model as load_model
+    from keras_unet.weight_maps import separation_border as separation_border
+    from keras_unet.weight_maps import weight_map as weight_map
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NAMES:
+        value = getattr(import_module(f"keras_unet.{_NAMES[name]}"), name)
+    elif name in _MODULES:
+        value = import_module(f"keras_unet.{name}")
+    else:
+        raise AttributeError(f"module 'keras_unet' has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

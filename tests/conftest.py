@@ -1,0 +1,17 @@
+"""What several tests share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of real images; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("KERAS_UNET_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
+    if not folder.is_dir():
+        pytest.skip(f"no real data: set KERAS_UNET_DATA to its folder ({folder} does not exist)")
+    return folder

@@ -1,0 +1,241 @@
+"""The U-Net of Ronneberger, Fischer and Brox (2015) as a functional Keras model."""
+
+import os
+from typing import Any, Self
+
+import keras
+
+from keras_unet import blocks
+from keras_unet.blocks import NORMALIZATIONS, Normalization
+from keras_unet.geometry import Geometry, Padding, Upsampling
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # Figure 1 of the paper: 572 -> 388, 64 … 1024 channels, 31,030,658 parameters.
+    "ronneberger2015": {
+        "input_shape": (572, 572, 1),
+        "num_classes": 2,
+        "filters": 64,
+        "depth": 4,
+        "padding": "valid",
+        "dropout": 0.5,
+    },
+}
+
+
+@keras.saving.register_keras_serializable(package="keras_unet")
+class UNet(keras.Model):
+    """U-Net: a contracting path, an expanding path and skip connections between them.
+
+    By default the paper's net to the letter: 23 convolutional layers, valid convolutions, 31,030,658 parameters.
+    Raw pixels go in and logits come out; the rescaling of pixels is a layer of the model.
+
+    Args:
+        input_shape: `(height, width, channels)` of a tile. Height and width may be None (any legal size).
+        num_classes: Channels of the output, background included. 1 means one logit (sigmoid).
+        filters: Channels of the top level, doubled at each level down.
+        depth: Number of 2x2 max poolings.
+        padding: `"valid"` (the output lacks `geometry.border` pixels) or `"same"`.
+        dropout: Rate of the dropout at the end of the contracting path: after the last two levels, before the skip
+            connection branches off, as in the authors' release. 0 for none.
+        normalization: None, `"batch"` or `"group"`, after each 3x3 convolution.
+        residual: Whether each block adds its input to its output.
+        upsampling: `"transposed"` (2x2 up-convolution) or `"bilinear"`.
+        value_range: `(low, high)` of the raw pixels, measured on the training data; mapped to -1 … 1.
+        dtype: Name of the dtype policy of the layers: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`; None takes
+            Keras' global policy. Rescaling and logits stay float32.
+        name: Name of the model.
+
+    Input shape:
+        `(batch, height, width, channels)`, raw pixel values of any real dtype.
+
+    Output shape:
+        `(batch, output_height, output_width, num_classes)`, float32 logits under every dtype policy.
+
+    Raises:
+        ValueError: For an illegal size (with the nearest legal ones), depth, rate, range or name.
+
+    Reference:
+        Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, figure 1 and section 2.
+    """
+
+    def __init__(
+        self,
+        input_shape: tuple[int | None, int | None, int] = (572, 572, 1),
+        num_classes: int = 2,
+        filters: int = 64,
+        depth: int = 4,
+        padding: Padding = "valid",
+        dropout: float = 0.5,
+        normalization: Normalization | None = None,
+        residual: bool = False,
+        upsampling: Upsampling = "transposed",
+        value_range: tuple[float, float] = (0.0, 255.0),
+        dtype: str | None = None,
+        name: str | None = None,
+    ) -> None:
+        geometry = Geometry(depth, padding, upsampling)
+        input_shape = _checked_shape(input_shape, geometry)
+        _check_arguments(num_classes, filters, dropout, normalization)
+        low, high = _checked_range(value_range)
+        config: dict[str, Any] = {
+            "input_shape": input_shape,
+            "num_classes": num_classes,
+            "filters": filters,
+            "depth": depth,
+            "padding": padding,
+            "dropout": dropout,
+            "normalization": normalization,
+            "residual": residual,
+            "upsampling": upsampling,
+            "value_range": (low, high),
+            "dtype": dtype or keras.config.dtype_policy().name,
+        }
+        with blocks.dtype_policy(config["dtype"]):
+            inputs, logits = _connect(config, geometry)
+        super().__init__(inputs=inputs, outputs=logits, name=name)
+        self.geometry = geometry
+        self.num_classes = num_classes
+        self._config = config
+
+    @property
+    def exact_tiling(self) -> bool:
+        """Whether tiled prediction equals one pass: true unless group statistics span the whole tile."""
+        return bool(self._config["normalization"] != "group")
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """`(low, high)` of the raw pixels that the model maps to -1 … 1."""
+        low, high = self._config["value_range"]
+        return low, high
+
+    @property
+    def channels(self) -> int:
+        """Channels of the input."""
+        return int(self._config["input_shape"][2])
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        """Logits of a batch of tiles.
+
+        Call arguments:
+            inputs: `(batch, height, width, channels)`, raw pixels.
+            training: Whether dropout and batch statistics are active.
+            mask: Not used.
+
+        Raises:
+            ValueError: If height or width is known and illegal, with the nearest legal sizes.
+        """
+        shape = getattr(inputs, "shape", ())
+        if len(shape) == 4:
+            for size, axis in zip(shape[1:3], ("height", "width"), strict=True):
+                if size is not None:
+                    self.geometry.check_input(int(size), axis)
+        return super().call(inputs, training=training, mask=mask)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {**self._config, "name": self.name, "trainable": self.trainable}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """A model with fresh weights from `get_config()`."""
+        config = dict(config)
+        trainable = config.pop("trainable", True)
+        model = cls(**config)
+        model.trainable = trainable
+        return model
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> Self:
+        """A model by name, with some arguments changed: `UNet.from_preset("ronneberger2015", num_classes=3)`.
+
+        Raises:
+            ValueError: If no preset has that name.
+        """
+        if preset not in PRESETS:
+            raise ValueError(f"Expected a preset among {', '.join(PRESETS)}. Received {preset!r}.")
+        return cls(**{**PRESETS[preset], **changes})
+
+
+def load_model(path: str | os.PathLike[str], compile: bool = False) -> UNet:
+    """The U-Net stored in a `.keras` file.
+
+    Args:
+        path: File written by `model.save`.
+        compile: Whether to restore loss and optimizer too.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file is no `.keras` archive or holds another model.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(f"Expected a .keras file. Received {os.fspath(path)!r}, which does not exist.")
+    from keras_unet import losses, metrics  # noqa: F401  registers the classes that a compiled model names
+
+    model = keras.saving.load_model(path, compile=compile)
+    if not isinstance(model, UNet):
+        raise ValueError(
+            f"Expected a file that holds a UNet. Received a {type(model).__name__} in {os.fspath(path)!r}."
+        )
+    return model
+
+
+def _connect(config: dict[str, Any], geometry: Geometry) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """The input and the logits of the net that `config` describes."""
+    filters, depth, dropout = config["filters"], config["depth"], config["dropout"]
+    style = {key: config[key] for key in ("padding", "normalization", "residual")}
+    inputs = keras.Input(config["input_shape"], name="image", dtype="float32")  # (batch, height, width, channels)
+    x = blocks.rescale(config["value_range"])(inputs)
+    skips = []
+    for level in range(depth):
+        x = blocks.double_convolution(x, filters * 2**level, **style, name=f"down{level}")
+        if level == depth - 1 and dropout:
+            x = keras.layers.Dropout(dropout, name=f"down{level}_dropout")(x)
+        skips.append(x)
+        x = keras.layers.MaxPooling2D(2, name=f"down{level}_pool")(x)  # (batch, h / 2, w / 2, filters * 2**level)
+    x = blocks.double_convolution(x, filters * 2**depth, **style, name="bottom")
+    if dropout:
+        x = keras.layers.Dropout(dropout, name="bottom_dropout")(x)
+    for level in reversed(range(depth)):
+        width = filters * 2**level
+        x = blocks.upsample(
+            x, width, upsampling=config["upsampling"], padding=config["padding"], name=f"up{level}_upconv"
+        )
+        skip = blocks.crop(skips[level], geometry.skip_crops[level], f"up{level}_skip")
+        x = keras.layers.Concatenate(name=f"up{level}_concat")([skip, x])  # (batch, h, w, 2 * width)
+        x = blocks.double_convolution(x, width, **style, name=f"up{level}")
+    head = keras.layers.Conv2D(
+        config["num_classes"], 1, kernel_initializer=blocks.he_normal(), dtype="float32", name="logits"
+    )
+    return inputs, head(x)  # (batch, output_height, output_width, num_classes)
+
+
+def _checked_shape(
+    input_shape: tuple[int | None, int | None, int], geometry: Geometry
+) -> tuple[int | None, int | None, int]:
+    if len(input_shape) != 3:
+        raise ValueError(f"Expected input_shape (height, width, channels). Received {tuple(input_shape)}.")
+    height, width, channels = input_shape
+    if not isinstance(channels, int) or channels < 1:
+        raise ValueError(f"Expected at least one channel, channels last. Received input_shape={tuple(input_shape)}.")
+    for size, axis in ((height, "height"), (width, "width")):
+        if size is not None:
+            geometry.check_input(size, axis)
+    return height, width, channels
+
+
+def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
+    low, high = (float(value) for value in value_range)
+    if not (-float("inf") < low < high < float("inf")):
+        raise ValueError(f"Expected a finite value_range (low, high) with low < high. Received {(low, high)}.")
+    return low, high
+
+
+def _check_arguments(num_classes: int, filters: int, dropout: float, normalization: Normalization | None) -> None:
+    if num_classes < 1:
+        raise ValueError(f"Expected num_classes of at least 1. Received {num_classes}.")
+    if filters < 1:
+        raise ValueError(f"Expected at least one filter. Received filters={filters}.")
+    if not 0.0 <= dropout < 1.0:
+        raise ValueError(f"Expected a dropout rate in 0 … 1, 1 excluded. Received {dropout}.")
+    if normalization is not None and normalization not in NORMALIZATIONS:
+        raise ValueError(f'Expected normalization None, "batch" or "group". Received {normalization!r}.')

@@ -1,0 +1,387 @@
+"""The challenges' metrics against their known answers and plain re-statements of their rules."""
+
+import re
+import subprocess
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from keras_unet.challenge import (
+    object_jaccards,
+    pixel_error,
+    rand_error,
+    rand_f_score,
+    seg_measure,
+    warping_error,
+)
+from keras_unet.challenge.warping import RING, SIMPLE, topology_errors, warp
+
+EIGHT = np.ones((3, 3), int)
+
+
+# Warping error
+
+
+def two_cells(membrane=3):
+    cells = np.ones((7, 7), int)
+    cells[:, membrane] = 0
+    return cells
+
+
+def with_pixels(array, index, value):
+    changed = array.copy()
+    changed[index] = value
+    return changed
+
+
+def square(low, high, size):
+    return with_pixels(np.zeros((size, size), int), (slice(low, high), slice(low, high)), 1)
+
+
+KNOWN_WARPINGS = {
+    "one membrane pixel filled": (two_cells(), with_pixels(two_cells(), (3, 3), 1), 1, 1, 1),
+    "whole membrane filled": (two_cells(), np.ones((7, 7), int), 7, 7, 7),
+    "membrane moved by one": (two_cells(), two_cells(4), 0, 0, 14),
+    "membrane moved by two": (two_cells(), two_cells(5), 8, 8, 14),
+    "object added": (np.zeros((5, 5), int), square(2, 3, 5), 1, 0, 1),
+    "hole added": (np.ones((5, 5), int), 1 - square(2, 3, 5), 1, 0, 1),
+    "cell cut": (np.ones((3, 7), int), with_pixels(np.ones((3, 7), int), (slice(None), 3), 0), 1, 1, 3),
+    "object dilated": (square(2, 7, 9), square(1, 8, 9), 0, 0, 24),
+}
+
+
+@pytest.mark.parametrize(
+    ("truth", "result", "classic", "errors", "pixels"), KNOWN_WARPINGS.values(), ids=list(KNOWN_WARPINGS)
+)
+def test_warping_error_known_answers(truth, result, classic, errors, pixels):
+    assert np.count_nonzero(truth != result) == pixels
+    assert warping_error(truth, result, classic=True) * truth.size == pytest.approx(classic)
+    assert warping_error(truth, result) * truth.size == pytest.approx(errors)
+
+
+def components_at(ring, places, structure):
+    """Components of a ring's pixels, centre left out, that hold one of the places."""
+    patch = np.zeros((3, 3), int)
+    for bit, (down, right) in zip(ring, RING, strict=True):
+        patch[1 + down, 1 + right] = bit
+    labels, _ = ndimage.label(patch, structure)
+    return len({labels[1 + RING[place][0], 1 + RING[place][1]] for place in places} - {0})
+
+
+def test_simple_points_are_those_of_the_topological_numbers():
+    for code in range(256):
+        ring = [code >> place & 1 for place in range(8)]
+        cells = components_at(ring, range(0, 8, 2), None)
+        membranes = components_at([1 - bit for bit in ring], range(8), EIGHT)
+        assert bool(SIMPLE[code]) == (cells == 1 and membranes == 1)
+    assert sum(SIMPLE) == 116
+
+
+def ring_code(image, row, column):
+    return sum(int(image[row + down, column + right]) << place for place, (down, right) in enumerate(RING))
+
+
+def warp_by_full_passes(truth, probability, threshold):
+    image, target = np.pad(truth, 1), np.pad(probability > threshold, 1)
+    distance = np.pad(np.abs(probability - threshold).astype(np.float32), 1)
+    while True:
+        before = image.copy()
+        mismatches = [
+            (r, c) for c, r in product(range(image.shape[1]), range(image.shape[0])) if image[r, c] != target[r, c]
+        ]
+        for row, column in sorted(mismatches, key=lambda place: -distance[place]):
+            if SIMPLE[ring_code(image, row, column)]:
+                image[row, column] ^= True
+        if (image == before).all():
+            return image, mismatches
+
+
+def kind_of_error(image, row, column):
+    def values_around(labels):
+        return {int(labels[row + down, column + right]) for down, right in RING}
+
+    around = values_around(ndimage.label(image)[0])
+    if len(around) == 2 and image[row, column]:
+        window = np.zeros_like(image)
+        near = (slice(max(row - 20, 0), row + 21), slice(max(column - 20, 0), column + 21))
+        window[near] = image[near]
+        window[row, column] = False
+        return "split" if len(values_around(ndimage.label(window)[0])) > 2 else "hole"
+    if len(around) < 3:
+        return "object or hole"
+    return "split" if image[row, column] else "merger"
+
+
+def assert_follows_the_rules(truth, probability, threshold):
+    image, mismatches = warp_by_full_passes(truth, probability, threshold)
+    kinds = [kind_of_error(image, *place) for place in mismatches]
+    warped, _ = warp(truth, probability, threshold)
+    assert (warped == image).all()
+    assert topology_errors(truth, probability, threshold) == (
+        len(mismatches),
+        kinds.count("split"),
+        kinds.count("merger"),
+    )
+
+
+few_levels = arrays(np.float64, (11, 9), elements=st.sampled_from([0, 0.125, 0.375, 0.5, 0.625, 0.875, 1]))
+
+
+@given(arrays(np.bool_, (11, 9)), few_levels, st.sampled_from([0.0, 0.25, 0.5, 0.75]))
+@settings(deadline=None)
+def test_warping_gives_what_full_passes_in_order_give(truth, probability, threshold):
+    assert_follows_the_rules(truth, probability, threshold)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_warping_of_large_shapes_gives_what_full_passes_give(seed):
+    random = np.random.default_rng(seed)
+    truth = ndimage.gaussian_filter(random.normal(size=(70, 60)), 2) > -0.02
+    noise = ndimage.gaussian_filter(random.normal(size=truth.shape), 1.5)
+    probability = np.clip(0.5 + 0.25 * (truth - 0.5) + 2 * noise, 0, 1)
+    assert topology_errors(truth, probability, 0.5).splits > 0
+    for threshold in (0.3, 0.5, 0.7):
+        assert_follows_the_rules(truth, probability, threshold)
+
+
+@given(arrays(np.bool_, (11, 9)), few_levels)
+@settings(deadline=None)
+def test_warping_keeps_the_number_of_cells_and_of_membranes(truth, probability):
+    warped, _ = warp(truth, probability, 0.5)
+    before = np.pad(truth, 1)
+    assert ndimage.label(warped)[1] == ndimage.label(before)[1]
+    assert ndimage.label(~warped, EIGHT)[1] == ndimage.label(~before, EIGHT)[1]
+
+
+def test_a_loop_is_opened_within_the_radius_but_split_beyond_it():
+    # Taking a pixel from a ring-shaped cell opens the ring; parts that meet only far away count as split.
+    def ring(half_side):
+        size = 2 * half_side + 3
+        return square(1, size - 1, size) - square(2, size - 2, size)
+
+    for half_side, errors in ((8, 0), (30, 1)):
+        truth = ring(half_side)
+        result = with_pixels(truth, (1, half_side + 1), 0)
+        assert warping_error(truth, result) * truth.size == pytest.approx(errors)
+        assert warping_error(truth, result, classic=True) * truth.size == pytest.approx(1)
+
+
+def test_warping_error_takes_the_best_threshold_over_the_whole_stack():
+    truth = np.stack([two_cells(), two_cells()])
+    probability = np.where(truth, 0.95, 0.05)
+    probability[0, 3, 3] = 0.55  # a merger below 0.6
+    probability[1, :, 1] = 0.65  # a split from 0.7 on
+    assert warping_error(truth, probability, [0.5]) == pytest.approx(1 / 98)
+    assert warping_error(truth, probability, [0.8]) == pytest.approx(1 / 98)
+    assert warping_error(truth, probability) == 0
+
+
+def test_warping_does_not_depend_on_memory_order():
+    random = np.random.default_rng(3)
+    truth, probability = random.random((20, 30)) > 0.4, random.random((20, 30))
+    warped, _ = warp(truth, probability, 0.5)
+    assert (warped != np.pad(truth, 1)).any()
+    assert (warp(np.asfortranarray(truth), np.asfortranarray(probability), 0.5)[0] == warped).all()
+
+
+# Rand error
+
+TWO_CELLS = np.array([[1, 1, 0, 2, 2]] * 2)
+MERGED = np.ones((2, 5), int)
+HALF_LOST = np.array([[1, 0, 0, 1, 1]] * 2)
+
+
+def test_rand_error_known_answers():
+    assert rand_f_score(TWO_CELLS, MERGED) == pytest.approx(2 / 3)
+    assert rand_f_score(TWO_CELLS, HALF_LOST) == pytest.approx(0.8148, abs=5e-5)
+    assert rand_error(TWO_CELLS, MERGED) == pytest.approx(1 / 3)
+    assert rand_error(TWO_CELLS, HALF_LOST) == pytest.approx(0.1852, abs=5e-5)
+
+
+def rand_by_pairs(truth, result):
+    """Go over all pairs of the truth's cell pixels, slice by slice."""
+    together = np.zeros(3, int)
+    for cells, found in zip(truth, result, strict=True):
+        one, other = ndimage.label(cells)[0][cells], ndimage.label(found)[0][cells]
+        other = np.where(other > 0, other, -1 - np.arange(len(other)))
+        in_truth, in_result = one[:, None] == one, other[:, None] == other
+        together += [in_truth.sum(), in_result.sum(), (in_truth & in_result).sum()]
+    return 2 * together[2] / (together[0] + together[1])
+
+
+@given(arrays(np.bool_, (2, 6, 7)), arrays(np.bool_, (2, 6, 7)))
+def test_rand_f_score_is_that_of_counting_pairs(truth, result):
+    truth[0, 0, 0] = True
+    assert rand_f_score(truth, result) == pytest.approx(rand_by_pairs(truth, result))
+
+
+def test_pairs_are_summed_over_slices_before_the_score():
+    truth = np.array([[[1, 1, 0, 1, 1]], [[1, 1, 1, 1, 1]]])
+    # Pairs: 8 in the first slice's truth, 16 in its merged result, 8 in both; 25 each in the second.
+    assert rand_f_score(truth, np.ones_like(truth)) == pytest.approx(2 * (8 + 25) / (8 + 25 + 16 + 25))
+
+
+def test_cells_that_touch_stay_different_by_their_ids():
+    touching = np.array([[1, 1, 2, 2]])
+    assert rand_f_score(touching, touching) == 1
+    assert rand_f_score(touching, touching > 0) == pytest.approx(2 * 8 / (8 + 16))
+    assert rand_f_score(touching * 255, touching) == 1
+
+
+def test_rand_error_takes_the_best_threshold():
+    truth = two_cells()
+    probability = np.where(truth, 0.85, 0.45)
+    assert rand_error(truth, probability) == 0
+    assert rand_error(truth, probability, [0.4]) == rand_error(truth, np.ones((7, 7)))
+
+
+def test_rand_pairs_of_many_pixels_do_not_overflow():
+    truth = np.ones((1, 300, 400), np.uint8)
+    assert rand_error(truth, truth) == 0
+    assert rand_f_score(truth, np.zeros_like(truth)) == pytest.approx(2 / (120_000 + 1))
+
+
+# Pixel error
+
+
+def test_pixel_error_is_one_minus_f1_of_cells_over_the_stack():
+    truth = np.array([[[1, 1, 1, 0]], [[0, 0, 0, 0]]])
+    result = np.array([[[1, 1, 0, 0]], [[1, 0, 0, 0]]])
+    assert pixel_error(truth, result) == pytest.approx(1 - 2 * 2 / (2 * 2 + 1 + 1))
+    assert pixel_error(truth * 255, truth) == 0
+
+
+def test_pixel_error_takes_the_best_threshold():
+    truth = np.array([[0, 0, 1, 1]])
+    assert pixel_error(truth, np.array([[0.1, 0.45, 0.55, 0.8]])) == 0
+    assert pixel_error(truth, np.array([[0.1, 0.45, 0.35, 0.8]])) == pytest.approx(1 - 4 / 5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_a_probability_at_the_threshold_is_no_cell(dtype):
+    probability = np.array([[0.3, 0.7]], dtype)
+    truth = np.array([[0, 1]])
+    assert pixel_error(truth, probability, [0.3]) == 0
+    assert pixel_error(truth, probability, [0.2]) == pytest.approx(1 / 3)
+
+
+# What all three share
+
+
+@pytest.mark.parametrize("metric", [pixel_error, rand_error, warping_error])
+@pytest.mark.parametrize(
+    ("truth", "probability", "message"),
+    [
+        (np.ones((2, 2), int), np.ones((1, 2, 2)), r"one shape.*\(2, 2\) and \(1, 2, 2\)"),
+        (np.ones((2, 2)), np.ones((2, 2)), "truth of integer ids.*float64"),
+        (np.full((2, 2), -1), np.ones((2, 2)), "truth.*-1"),
+        (np.ones((2, 2), int), np.array([[0.1, 0.2], [0.3, 1.25]]), r"\[0, 1\].*1.25"),
+        (np.ones((2, 2), int), np.array([[0.1, 0.2], [0.3, -0.5]]), r"\[0, 1\].*-0.5"),
+        (np.ones((2, 2), int), np.array([[0.1, 0.2], [0.3, np.nan]]), "NaN"),
+        (np.ones((2, 2), int), np.full((2, 2), 255, np.uint8), r"\[0, 1\].*255"),
+        (np.ones(3, int), np.ones(3), r"\(height, width\).*\(3,\)"),
+        (np.ones((0, 2), int), np.ones((0, 2)), "not empty"),
+    ],
+)
+def test_bad_stacks_are_refused(metric, truth, probability, message):
+    with pytest.raises(ValueError, match=message):
+        metric(truth, probability)
+
+
+@pytest.mark.parametrize("metric", [pixel_error, rand_error, warping_error])
+@pytest.mark.parametrize("thresholds", [[], [0.5, 1.5], [float("nan")]])
+def test_bad_thresholds_are_refused(metric, thresholds):
+    with pytest.raises(ValueError, match="threshold"):
+        metric(two_cells(), np.ones((7, 7)), thresholds)
+
+
+@pytest.mark.parametrize("metric", [pixel_error, rand_error])
+def test_a_truth_without_cells_has_no_score(metric):
+    with pytest.raises(ValueError, match="at least one cell"):
+        metric(np.zeros((3, 3), int), np.ones((3, 3)))
+
+
+def test_real_slices_agree_with_the_plain_rules(real_data):
+    truth = tifffile.imread(real_data / "isbi2012/train-labels.tif")[20:22, 100:180, 300:370]
+    raw = tifffile.imread(real_data / "isbi2012/train-volume.tif")[20:22, 100:180, 300:370]
+    probability = ndimage.gaussian_filter(raw / 255, (0, 2, 2))
+    for one, chance in zip(truth > 0, probability, strict=True):
+        assert_follows_the_rules(one, chance, 0.5)
+    assert rand_error(truth, probability, [0.5]) == pytest.approx(1 - rand_by_pairs(truth > 0, probability > 0.5))
+    perfect = truth > 0
+    assert [metric(truth, perfect) for metric in (pixel_error, rand_error, warping_error)] == [0, 0, 0]
+
+
+# SEG
+
+
+def read_frames(folder, pattern):
+    return [tifffile.imread(path) for path in sorted(folder.glob(pattern))]
+
+
+def test_seg_of_the_challenges_testing_dataset(real_data):
+    folder = real_data / "ctc_evaluation_vectors/testing_dataset"
+    reference, result = read_frames(folder / "01_GT/SEG", "*.tif"), read_frames(folder / "01_RES", "*.tif")
+    assert len(reference) == 18
+    assert seg_measure(reference, result) == pytest.approx(0.232874, abs=5e-7)
+
+
+def test_every_jaccard_of_the_challenges_log(real_data):
+    folder = real_data / "ctc_evaluation_vectors/real_log_15_frames"
+    log = (folder / "02_RES/SEG_log_first15.txt").read_text()
+    expected = [
+        {int(one): float(score) for one, score in re.findall(r"GT_label=(\d+) J=(\S+)", frame)}
+        for frame in log.split("T=")[1:]
+    ]
+    frames = zip(read_frames(folder / "02_GT/SEG", "*.tif"), read_frames(folder / "02_RES", "*.tif"), strict=True)
+    scores = [object_jaccards(*pair) for pair in frames]
+    assert sum(map(len, scores)) == 979
+    for found, logged in zip(scores, expected, strict=True):
+        assert found == pytest.approx(logged, abs=5e-7, rel=5e-6)
+
+
+def test_an_object_covered_by_half_is_unmatched():
+    assert object_jaccards([[1, 1, 0, 2, 2]], [[7, 0, 0, 8, 8]]) == {1: 0, 2: 1}
+
+
+def test_a_match_is_scored_by_the_whole_result_object():
+    assert object_jaccards([[4, 4, 0, 0]], [[3, 3, 3, 3]]) == {4: 0.5}
+
+
+def test_further_result_objects_do_not_count():
+    reference, result = np.array([[1, 1, 0, 0, 0]]), np.array([[1, 1, 0, 2, 3]])
+    assert seg_measure(reference, result) == 1
+
+
+def test_every_object_weighs_the_same_whatever_its_frame():
+    reference = np.array([[[1, 2, 3, 0]], [[1, 1, 1, 1]], [[0, 0, 0, 0]]])
+    result = np.array([[[0, 0, 0, 0]], [[1, 1, 1, 1]], [[5, 5, 5, 5]]])
+    assert seg_measure(reference, result) == pytest.approx(1 / 4)
+
+
+@pytest.mark.parametrize(
+    ("reference", "result", "message"),
+    [
+        (np.ones((2, 3, 3), int), np.ones((1, 3, 3), int), "as many result frames.*1 and 2"),
+        ([np.ones((3, 3), int)], [np.ones((3, 4), int)], r"one shape.*\(3, 3\) and \(3, 4\)"),
+        (np.zeros((3, 3), int), np.ones((3, 3), int), "at least one reference object"),
+        ([], [], "at least one reference object"),
+        (np.full((3, 3), -1), np.ones((3, 3), int), "reference.*-1"),
+        (np.ones((3, 3), int), np.ones((3, 3)), "result of integer ids.*float64"),
+    ],
+)
+def test_bad_frames_are_refused(reference, result, message):
+    with pytest.raises(ValueError, match=message):
+        seg_measure(reference, result)
+
+
+def test_the_metrics_work_without_tensorflow():
+    code = "import sys; import keras_unet.challenge; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -1,0 +1,55 @@
+"""Data sets: labelled images from folders, from stacks, and generated from a seed."""
+
+import difflib
+import importlib
+import os
+from collections.abc import Callable
+from typing import Any
+
+from keras_unet.datasets.base import LabelledImages, Sample
+
+__all__ = ["NAMES", "LabelledImages", "Sample", "load"]
+
+NAMES = ("folder", "isbi2012", "synthetic")
+"""Names that `load` knows."""
+
+_READERS = {
+    "folder": ("keras_unet.datasets.folders", "read_folder"),
+    "isbi2012": ("keras_unet.datasets.isbi2012", "read_isbi2012"),
+}
+
+
+def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) -> LabelledImages:
+    """Read or generate a data set by its name.
+
+    Args:
+        name: `"folder"`, `"isbi2012"` or `"synthetic"`.
+        path: where its files lie; `"synthetic"` has none.
+        **options: handed on to `read_folder`, `read_isbi2012` or `synthetic`.
+
+    Returns:
+        The labelled images; its `notes` tell how the labels were understood.
+
+    Raises:
+        ValueError: unknown name, a path missing or one too many, or data that cannot be used.
+        OSError: files that cannot be opened.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.3)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f"Expected a data set among {', '.join(NAMES)}. Received {name!r}.{hint}")
+    if name == "synthetic":
+        return _generate(path, options)
+    if path is None:
+        raise ValueError(f'Expected a path to the files of data set "{name}". Received none.')
+    module, function = _READERS[name]
+    reader: Callable[..., LabelledImages] = getattr(importlib.import_module(module), function)
+    return reader(path, **options)
+
+
+def _generate(path: str | os.PathLike[str] | None, options: dict[str, Any]) -> LabelledImages:
+    from keras_unet.datasets.synthetic import synthetic
+
+    if path is not None:
+        raise ValueError(f'Expected no path for data set "synthetic": it is generated. Received {str(path)!r}.')
+    return synthetic(**options)

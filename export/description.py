@@ -1,0 +1,84 @@
+"""What an exported model says of itself: a JSON file beside the graph, readable without TensorFlow."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from keras_unet.geometry import Geometry
+
+# TensorFlow Serving leaves this folder of a version to its users.
+DESCRIPTION_FILE = Path("assets.extra") / "keras_unet.json"
+
+
+def describe(
+    model: Any, tiler: Any, input_dtype: str, class_names: Sequence[str], metadata: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """The contents of the description file.
+
+    Args:
+        model: The `UNet`.
+        tiler: Its `Tiler`.
+        input_dtype: Dtype of the raw images.
+        class_names: A name per label value.
+        metadata: The user's own entries.
+
+    Raises:
+        ValueError: If `metadata` cannot be written as JSON.
+    """
+    description = {
+        "format": 1,
+        "input": {"dtype": input_dtype, "channels": model.channels, "value_range": list(model.value_range)},
+        "num_classes": model.num_classes,
+        "class_names": list(class_names),
+        "geometry": _geometry(model.geometry),
+        "tile": {"height": tiler.tile[0], "width": tiler.tile[1], "batch_size": tiler.batch_size},
+        "tiled_equals_one_pass": model.exact_tiling,
+        "parameters": model.count_params(),
+        "versions": {name: version(name) for name in ("keras-unet", "tensorflow", "keras")},
+        "metadata": dict(metadata or {}),
+    }
+    try:
+        json.dumps(description, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"Expected metadata that JSON can hold. Received {metadata!r}: {error}.") from None
+    return description
+
+
+def write_description(folder: Path, description: Mapping[str, Any]) -> None:
+    """Write the description file of a version folder."""
+    file = folder / DESCRIPTION_FILE
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """What an exported model says of itself: classes, value range, geometry, tile, versions.
+
+    Args:
+        folder: The version folder that `save` returned.
+
+    Raises:
+        FileNotFoundError: If the folder holds no description.
+        ValueError: If the description is not readable.
+    """
+    file = Path(folder) / DESCRIPTION_FILE
+    if not file.is_file():
+        raise FileNotFoundError(f"Expected a version folder with {DESCRIPTION_FILE}. Received {os.fspath(folder)!r}.")
+    try:
+        description: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"Expected JSON in {str(file)!r}. Received a damaged file: {error}.") from None
+    return description
+
+
+def _geometry(geometry: Geometry) -> dict[str, Any]:
+    return {
+        "depth": geometry.depth,
+        "padding": geometry.padding,
+        "upsampling": geometry.upsampling,
+        "stride": geometry.stride,
+        "margin": geometry.margin,
+    }

@@ -1,0 +1,108 @@
+"""Version folders that are never half there: written aside on the same file system, renamed at the end.
+
+A server polls `<base>/` for folders whose names are numbers and loads the largest, so a folder must be complete when it
+gets its number.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows: folders left behind by a killed export are cleared without asking who uses them
+    fcntl = None  # type: ignore[assignment]
+
+_ASIDE = ".keras-unet-export-"
+
+
+def existing_versions(base: Path) -> list[int]:
+    """The version numbers under `base`, in increasing order."""
+    if not base.is_dir():
+        return []
+    return sorted(int(child.name) for child in base.iterdir() if child.name.isdecimal() and child.is_dir())
+
+
+def chosen_version(base: Path, version: int | None) -> int:
+    """`version`, or the next free number.
+
+    Raises:
+        ValueError: If `version` is no positive integer.
+        FileExistsError: If that version is there already, or `base` is a file.
+    """
+    if base.exists() and not base.is_dir():
+        raise FileExistsError(f"Expected a folder for the versions. Received {str(base)!r}, which is a file.")
+    versions = existing_versions(base)
+    following = max(versions, default=0) + 1
+    if version is None:
+        return following
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"Expected a version number of at least 1. Received {version!r}.")
+    if version in versions:
+        raise FileExistsError(
+            f"Expected a new version under {str(base)!r}. Received {version}, which exists. Next free: {following}."
+        )
+    return version
+
+
+@contextmanager
+def version_folder(base: Path, version: int) -> Iterator[Path]:
+    """A folder to fill; it becomes `base/version` when the block ends, and vanishes if the block fails.
+
+    A killed process leaves a hidden folder, which the next export removes.
+
+    Raises:
+        FileExistsError: If another process has written that version meanwhile.
+    """
+    base.mkdir(parents=True, exist_ok=True)
+    _clear_abandoned(base)
+    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=base))
+    lock = _locked(aside)
+    try:
+        yield aside
+        aside.chmod(0o755 & ~_umask())  # mkdtemp keeps others out; a server runs as another user
+        _rename(aside, base / str(version))
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _rename(aside: Path, final: Path) -> None:
+    try:
+        aside.rename(final)
+    except OSError:
+        if final.exists():
+            raise FileExistsError(f"Expected a new version. Received {str(final)!r}, which exists by now.") from None
+        raise
+
+
+def _clear_abandoned(base: Path) -> None:
+    for folder in base.glob(f"{_ASIDE}*"):
+        lock = _locked(folder)
+        if fcntl is None or lock is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(folder: Path) -> int | None:
+    """A handle that locks `folder` until it is closed or the process ends; None if another process holds it."""
+    if fcntl is None:
+        return None
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

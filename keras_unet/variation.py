@@ -1,0 +1,217 @@
+"""What is drawn at random for each tile, how strongly, and the variation of gray values.
+
+Random numbers depend on nothing but a seed. They are drawn outside functions that XLA compiles: inside, the same
+seed gives other numbers than elsewhere.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+
+from keras_unet.elastic import KNOT_LIMIT
+
+Seed = Any
+"""A whole number, or a pair of them (int32 or int64) as `tf.random.stateless_*` takes it; tensors or Python's."""
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """How strongly tiles are varied. Everything random is drawn anew for each tile.
+
+    Args:
+        elastic_sigma: Standard deviation of the control vectors of the elastic deformation, in pixels. The paper: 10.
+        elastic_points: Control points per side of the tile. The paper: 3.
+        rotation_degrees: Largest rotation either way; 180 turns freely.
+        shift: Largest shift either way along each axis, in pixels.
+        flip_horizontal: Probability of mirroring left and right.
+        flip_vertical: Probability of mirroring up and down.
+        scale: Smallest and largest magnification, drawn evenly in the logarithm.
+        brightness: Largest offset either way, as a fraction of the value range.
+        contrast: Largest relative change of the differences from the tile's mean.
+        gamma: Largest relative change of the exponent; drawn evenly in the logarithm from 1 / (1 + gamma) up.
+        noise: Largest standard deviation of Gaussian noise per pixel, as a fraction of the value range.
+
+    Raises:
+        ValueError: If a setting is outside its range.
+    """
+
+    elastic_sigma: float = 10.0
+    elastic_points: int = 3
+    rotation_degrees: float = 180.0
+    shift: float = 16.0
+    flip_horizontal: float = 0.5
+    flip_vertical: float = 0.5
+    scale: tuple[float, float] = (1.0, 1.0)
+    brightness: float = 0.1
+    contrast: float = 0.2
+    gamma: float = 0.2
+    noise: float = 0.02
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                nearest = low if not value > low else high
+                raise ValueError(f"Expected {name} in {low:g} … {high:g}. Received {value}; nearest is {nearest:g}.")
+        if self.elastic_points != int(self.elastic_points):
+            raise ValueError(f"Expected a whole number of elastic_points. Received {self.elastic_points}.")
+        if len(self.scale) != 2 or not 0.1 <= self.scale[0] <= self.scale[1] <= 10.0:
+            raise ValueError(f"Expected scale as (smallest, largest) within 0.1 … 10. Received {self.scale}.")
+
+    @classmethod
+    def none(cls) -> "AugmentationSettings":
+        """Return settings that change nothing: tiles are cut as they are."""
+        off = dict.fromkeys(_RANGES, 0.0) | {"elastic_points": 3}
+        return cls(**off)  # type: ignore[arg-type]
+
+    @property
+    def varies_gray(self) -> bool:
+        """Whether gray values change."""
+        return any((self.brightness, self.contrast, self.gamma, self.noise))
+
+
+_RANGES = {
+    "elastic_sigma": (0.0, 1000.0),
+    "elastic_points": (2, 64),
+    "rotation_degrees": (0.0, 180.0),
+    "shift": (0.0, 1e6),
+    "flip_horizontal": (0.0, 1.0),
+    "flip_vertical": (0.0, 1.0),
+    "brightness": (0.0, 1.0),
+    "contrast": (0.0, 1.0),
+    "gamma": (0.0, 10.0),
+    "noise": (0.0, 1.0),
+}
+
+
+_BYTES_MEAN = 4 * 255 / 2
+_BYTES_DEVIATION = math.sqrt(4 * (256**2 - 1) / 12)
+
+
+class Draw(NamedTuple):
+    """All random numbers of one tile, but for the noise, of which it holds strength and seed.
+
+    Attributes:
+        knots: `(points, points, 2)` control vectors (rows, columns) in pixels.
+        matrix: `(2, 2)` turns and flips offsets in the tile into offsets in the image.
+        magnification: `()` how much larger the image appears in the tile.
+        shift: `(2,)` by how much further down and right the tile is read, in pixels.
+        gray: `(4,)` exponent, contrast factor, offset and noise (both as fractions of the value range).
+        noise_seed: `(2,)`.
+    """
+
+    knots: tf.Tensor
+    matrix: tf.Tensor
+    magnification: tf.Tensor
+    shift: tf.Tensor
+    gray: tf.Tensor
+    noise_seed: tf.Tensor
+
+
+def draw(seed: Seed, settings: AugmentationSettings) -> Draw:
+    """Draw what one tile needs; the same seed gives the same numbers anywhere but in XLA-compiled code."""
+    seeds = tf.random.split(seed_pair(seed), 3)
+    points = int(settings.elastic_points)
+    uniform = tf.random.stateless_uniform([10], seeds[1])
+    either_way = 2.0 * uniform - 1.0
+    return Draw(
+        knots=draw_knots([points, points, 2], seeds[0], settings.elastic_sigma),
+        matrix=_matrix(
+            either_way[0] * math.radians(settings.rotation_degrees),
+            tf.stack([uniform[2] < settings.flip_vertical, uniform[3] < settings.flip_horizontal]),
+        ),
+        magnification=_between(uniform[1], *settings.scale),
+        shift=either_way[4:6] * settings.shift,
+        gray=_gray(uniform[6:10], settings),
+        noise_seed=seeds[2],
+    )
+
+
+def vary_gray_values(
+    image: tf.Tensor, gray: tf.Tensor, *, value_range: tuple[float, float], noise: tf.Tensor | None = None
+) -> tf.Tensor:
+    """Change exponent, contrast and brightness of one image, then add noise; labels and weights know nothing of it.
+
+    Values are not clipped: what was outside the range stays outside it.
+
+    Args:
+        image: `(height, width, channels)`.
+        gray: `(4,)` exponent, contrast factor, offset, noise strength (see `Draw`).
+        value_range: Lowest and highest value of the data; the offset and the noise are fractions of it.
+        noise: Deviates of the image's shape (see `pixel_noise`), or None for no noise.
+
+    Returns:
+        float32 of the same shape.
+    """
+    low, high = value_range
+    relative = (tf.cast(image, tf.float32) - low) / (high - low)
+    # As XLA vectorises exp and log, but not pow.
+    raised = tf.exp(gray[0] * tf.math.log(tf.maximum(relative, 1e-30)))
+    relative = tf.where(relative > 0.0, raised, relative)
+    mean = tf.reduce_mean(relative)
+    relative = mean + gray[1] * (relative - mean) + gray[2]
+    if noise is not None:
+        relative += gray[3] * noise
+    return low + (high - low) * relative
+
+
+def pixel_noise(shape: list[int], seed: tf.Tensor) -> tf.Tensor:
+    """Noise of mean 0 and deviation 1, near to normal: sums of the four bytes of a hash of pixel index and seed.
+
+    Unlike `tf.random.stateless_normal`, which takes many times longer than the rest of the augmentation, it may be
+    compiled with XLA and still gives the same noise. The hash is C. Wellons' "lowbias32" (hash-prospector).
+
+    Args:
+        shape: Sizes, known.
+        seed: `(2,)`.
+    """
+    words = tf.bitcast(tf.cast(seed, tf.int32), tf.uint32)
+    index = tf.reshape(tf.range(math.prod(shape)), shape)
+    bits = _hash(_hash(tf.cast(index, tf.uint32) + words[0]) + words[1])
+    total = tf.zeros(shape, tf.int32)
+    for shift in (0, 8, 16, 24):
+        byte = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32)), 255)
+        total += tf.cast(byte, tf.int32)
+    return (tf.cast(total, tf.float32) - _BYTES_MEAN) / _BYTES_DEVIATION
+
+
+def _hash(bits: tf.Tensor) -> tf.Tensor:
+    for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
+        bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32)))
+        bits *= tf.constant(factor, tf.uint32)
+    return tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32)))
+
+
+def seed_pair(seed: Seed) -> tf.Tensor:
+    """Make a pair of whole numbers of a seed."""
+    seed = tf.convert_to_tensor(seed)
+    return tf.stack([seed, tf.zeros_like(seed)]) if seed.shape.rank == 0 else seed
+
+
+def draw_knots(shape: list[int], seed: tf.Tensor, sigma: float) -> tf.Tensor:
+    """Draw control vectors from N(0, sigma), clipped so that the warp's reach is known beforehand."""
+    return sigma * tf.clip_by_value(tf.random.stateless_normal(shape, seed), -KNOT_LIMIT, KNOT_LIMIT)
+
+
+def _matrix(angle: tf.Tensor, flips: tf.Tensor) -> tf.Tensor:
+    """Flip the tile's axes, then turn counter-clockwise."""
+    cosine, sine = tf.cos(angle), tf.sin(angle)
+    turn = tf.stack([tf.stack([cosine, sine]), tf.stack([-sine, cosine])])
+    return turn * tf.where(flips, -1.0, 1.0)
+
+
+def _between(uniform: tf.Tensor, low: float, high: float) -> tf.Tensor:
+    return tf.exp(math.log(low) + uniform * (math.log(high) - math.log(low)))
+
+
+def _gray(uniform: tf.Tensor, settings: AugmentationSettings) -> tf.Tensor:
+    return tf.stack(
+        [
+            _between(uniform[0], 1.0 / (1.0 + settings.gamma), 1.0 + settings.gamma),
+            1.0 + (2.0 * uniform[1] - 1.0) * settings.contrast,
+            (2.0 * uniform[2] - 1.0) * settings.brightness,
+            uniform[3] * settings.noise,
+        ]
+    )

@@ -1,0 +1,187 @@
+"""From labelled images to batches: what is cut, how it is weighted, and that nothing depends on parallelism."""
+
+import cv2
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import keras_unet as ku
+from keras_unet.augment import AugmentationSettings
+from keras_unet.datasets.base import LabelledImages, Sample
+from keras_unet.geometry import Geometry
+from keras_unet.pipeline import class_balance, components, prepare, training_dataset, validation_dataset
+
+NET = Geometry(depth=1)
+TILE = 36  # 20 come out
+CUT_ONLY = AugmentationSettings.none()
+
+
+def cells(count: int = 3, kind: str = "instances", ignore: int | None = None) -> LabelledImages:
+    """Two touching rectangles, one cell apart; the image is its own label, so that misalignment shows."""
+    samples = []
+    for number in range(count):
+        labels = np.zeros((40, 48 + 4 * number), np.int32)
+        labels[8:24, 6:18], labels[8:24, 18:30], labels[30:36, 10:20] = 1, 2, 3
+        image = (labels * 50).astype(np.uint8)[..., None]
+        if kind == "classes":
+            labels = (labels > 0).astype(np.int32)
+        if ignore is not None:
+            labels[:, :4] = ignore
+        samples.append(Sample(f"image-{number}", image, labels))
+    return LabelledImages(tuple(samples), kind, 2, ("background", "cell"), ignore)  # type: ignore[arg-type]
+
+
+def batches(number: int, **changes: object) -> list[tuple[np.ndarray, ...]]:
+    arguments = {"settings": AugmentationSettings(), "batch_size": 2, "seed": 7, **changes}
+    dataset = training_dataset(prepare(cells()), NET, TILE, **arguments)  # type: ignore[arg-type]
+    return [tuple(part.numpy() for part in batch) for batch in dataset.take(number)]
+
+
+def test_instances_become_foreground_with_the_separation_border_cut() -> None:
+    (example, *_) = prepare(cells(1))
+    np.testing.assert_array_equal(example.label, ku.separation_border(cells(1)[0].labels) > 0)
+    assert components(example.label).max() == 3
+    assert components(cells(1, "classes")[0].labels).max() == 2
+
+
+def test_weights_are_equation_2_with_the_class_weights_of_the_whole_set() -> None:
+    data = cells()
+    balance = class_balance(data)
+    labels = [ku.separation_border(sample.labels) > 0 for sample in data]
+    foreground = sum(int(label.sum()) for label in labels)
+    background = sum(label.size for label in labels) - foreground
+    assert balance == pytest.approx((foreground / background, 1.0))
+    for example, sample in zip(prepare(data), data, strict=True):
+        np.testing.assert_allclose(example.weight, ku.weight_map(sample.labels, class_weights=balance), rtol=1e-6)
+
+
+def test_without_border_term_and_class_weights_every_weight_is_one() -> None:
+    assert all((example.weight == 1).all() for example in prepare(cells(), w0=0, class_weights=None))
+
+
+def test_objects_of_a_mask_are_its_connected_components() -> None:
+    (example,) = prepare(cells(1, "classes"))
+    assert example.instances.max() == 2
+    np.testing.assert_array_equal(example.label, cells(1, "classes")[0].labels)
+    assert example.weight[27, 15] > example.weight[2, 45], "the gap between two objects weighs more"
+
+
+def test_ignored_pixels_weigh_nothing_and_count_in_no_frequency() -> None:
+    (example,) = prepare(cells(1, ignore=255), class_weights=None)
+    assert (example.weight[:, :4] == 0).all()
+    assert (example.weight[:, 4:] >= 1).all()
+    with_ignored, without = class_balance(cells(1, ignore=255)), class_balance(cells(1))
+    assert with_ignored[0] > without[0]
+
+
+def test_wrong_number_of_class_weights_is_refused() -> None:
+    with pytest.raises(ValueError, match="Expected 2 class weights"):
+        prepare(cells(), class_weights=(1.0, 2.0, 3.0))
+
+
+def test_batches_have_the_shapes_that_fit_takes() -> None:
+    ((image, label, weight),) = batches(1)
+    assert (image.shape, label.shape, weight.shape) == ((2, 36, 36, 1), (2, 20, 20), (2, 20, 20))
+    assert (image.dtype, label.dtype, weight.dtype) == (np.float32, np.int32, np.float32)
+
+
+def test_image_label_and_weight_stay_together_in_the_output_window() -> None:
+    margin = (TILE - NET.output_size(TILE)) // 2
+    seen = 0
+    for image, label, _ in batches(
+        6, settings=AugmentationSettings(elastic_sigma=1, brightness=0, contrast=0, gamma=0, noise=0)
+    ):
+        window = image[:, margin:-margin, margin:-margin, 0]
+        inside = cv2.erode(label.astype(np.uint8).transpose(1, 2, 0), np.ones((3, 3))).transpose(2, 0, 1) > 0
+        assert (window[inside] > 30).all()
+        seen += int(inside.sum())
+    assert seen > 100
+
+
+def test_unvaried_tiles_are_cut_outs_of_the_mirrored_image() -> None:
+    data = cells(1)
+    padded = np.pad(data[0].image[..., 0], 40, mode="reflect")
+    dataset = training_dataset(prepare(data), NET, TILE, settings=CUT_ONLY, seed=1)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (TILE, TILE))
+    for image, _, _ in dataset.take(4):
+        assert (windows == image.numpy()[0, ..., 0]).all(axis=(2, 3)).any()
+
+
+def test_same_seed_gives_the_same_bits_under_any_parallelism() -> None:
+    one, many = batches(4, parallel_calls=1), batches(4, parallel_calls=8)
+    for first, second in zip(one, many, strict=True):
+        for a, b in zip(first, second, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_other_seed_and_other_batch_give_other_tiles() -> None:
+    first, second = batches(2)
+    assert not np.array_equal(first[0], second[0])
+    assert not np.array_equal(first[0], batches(1, seed=8)[0][0])
+
+
+def test_resumed_at_a_batch_equals_uninterrupted() -> None:
+    whole, resumed = batches(4), batches(2, first_batch=2)
+    for a, b in zip(whole[2:], resumed, strict=True):
+        np.testing.assert_array_equal(a[0], b[0])
+
+
+def test_each_epoch_shows_each_image_once_in_another_order() -> None:
+    samples = [
+        Sample(str(value), np.full((40, 40, 1), value, np.uint8), np.zeros((40, 40), np.int32)) for value in range(8)
+    ]
+    data = LabelledImages(tuple(samples), "classes", 2, ("a", "b"))
+    dataset = training_dataset(prepare(data, class_weights=None), NET, TILE, settings=CUT_ONLY, seed=5)
+    shown = [int(image.numpy().max()) for image, _, _ in dataset.take(32)]
+    epochs = [shown[start : start + 8] for start in range(0, 32, 8)]
+    assert all(sorted(epoch) == list(range(8)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) > 1
+
+
+def test_images_smaller_than_a_tile_are_mirrored() -> None:
+    data = LabelledImages(
+        (Sample("tiny", np.arange(35, dtype=np.uint16).reshape(5, 7, 1), np.ones((5, 7), np.int32)),),
+        "classes",
+        2,
+        ("a", "b"),
+    )
+    ((image, label, weight),) = training_dataset(prepare(data), NET, TILE, settings=CUT_ONLY).take(1)
+    assert image.shape == (1, 36, 36, 1)
+    assert set(np.unique(label)) == {1}
+    assert float(tf.reduce_max(image)) == 34
+
+
+def test_validation_tiles_show_every_pixel_once() -> None:
+    data = cells()
+    examples = prepare(data)
+    tiles = list(validation_dataset(examples, NET, TILE, batch_size=2))
+    weights = sum(float(tf.reduce_sum(weight)) for _, _, weight in tiles)
+    assert weights == pytest.approx(sum(float(example.weight.sum()) for example in examples), rel=1e-5)
+    image, label, _ = tiles[0]
+    np.testing.assert_array_equal(label[0], examples[0].label[:20, :20])
+    np.testing.assert_array_equal(image[0, 8:, 8:], examples[0].image[:28, :28])
+    np.testing.assert_array_equal(image[0, :8, 8:], examples[0].image[8:0:-1, :28])
+
+
+def test_model_fits_the_dataset_with_no_other_class_of_ours() -> None:
+    model = ku.UNet((None, None, 1), filters=4, depth=1, dropout=0.0)
+    dataset = training_dataset(prepare(cells()), model.geometry, TILE, batch_size=2)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=ku.WeightedCrossentropy())
+    history = model.fit(dataset, epochs=3, steps_per_epoch=10, verbose=0)
+    assert history.history["loss"][-1] < 0.7 * history.history["loss"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"input_size": 37}, "Nearest legal: 36 or 38"),
+        ({"batch_size": 0}, "batch_size >= 1"),
+        ({"first_batch": -1}, "first_batch >= 0"),
+        ({"examples": ()}, "at least one example"),
+    ],
+)
+def test_impossible_arguments_are_refused(changes: dict[str, object], sentence: str) -> None:
+    arguments = {"examples": prepare(cells(1)), "geometry": NET, "input_size": TILE, **changes}
+    with pytest.raises(ValueError, match=sentence):
+        training_dataset(**arguments)  # type: ignore[arg-type]

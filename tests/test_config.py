@@ -1,0 +1,119 @@
+"""Configurations: presets, overrides, refusals that help, the round trip through a file."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from keras_unet.training.config import Config, ConfigError, config_from_dict, dump, load_config
+from keras_unet.training.config_file import presets
+
+
+def refused(values: dict, match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        config_from_dict(values)
+
+
+def test_presets_are_the_three_promised_and_all_load() -> None:
+    assert presets() == ["isbi2012", "isbi2012-small", "synthetic"]
+    for name in presets():
+        assert isinstance(load_config(name), Config)
+
+
+def test_the_preset_of_the_paper_has_the_paper_s_numbers() -> None:
+    config = load_config("isbi2012")
+    assert (config.model.filters, config.model.depth, config.model.padding) == (64, 4, "valid")
+    assert (config.training.input_size, config.training.batch_size) == (572, 1)
+    assert (config.optimizer.name, config.optimizer.momentum) == ("sgd", 0.99)
+    assert (config.loss.w0, config.loss.sigma) == (10.0, 5.0)
+
+
+def test_a_mistyped_key_is_refused_with_the_nearest() -> None:
+    refused({"training": {"batchsize": 1}}, r"Unknown key training.batchsize. Did you mean batch_size\?")
+    refused({"trainning": {}}, r"Unknown section trainning. Did you mean training\?")
+    refused({"loss": {"zzz": 1}}, "Unknown key loss.zzz. Expected one of kind, w0")
+
+
+def test_a_wrong_value_is_refused_with_what_came_and_the_nearest_word() -> None:
+    refused({"training": {"precision": "mixed_bfloat"}}, r"Received 'mixed_bfloat'. Did you mean mixed_bfloat16\?")
+    refused({"training": {"steps": 0}}, "training.steps: Expected a value greater than or equal to 1. Received 0.")
+    refused({"training": {"steps": "many"}}, "training.steps: Expected a valid integer. Received 'many'.")
+    refused({"optimizer": {"learning_rate": float("nan")}}, "optimizer.learning_rate: .*Received nan")
+    refused({"model": 3}, "model: Expected a section of keys. Received 3.")
+
+
+def test_each_mistake_has_its_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        config_from_dict({"training": {"stps": 3, "seed": -1}, "data": {"validate": 1.5}})
+    lines = str(caught.value).splitlines()
+    assert len(lines) == 3
+    assert lines[0].startswith('data.validate: Expected a fraction from 0 to below 1, or indices such as [0, 1] or "20')
+
+
+def test_an_impossible_tile_is_refused_with_the_nearest_legal_ones() -> None:
+    refused({"training": {"input_size": 570}}, "training.input_size: .*Received 570. Nearest legal: 556 or 572.")
+
+
+def test_a_warm_up_longer_than_the_run_is_refused() -> None:
+    refused({"optimizer": {"warmup_steps": 11}, "training": {"steps": 10}}, "at most training.steps = 10. Received 11")
+
+
+def test_overrides_change_keys_as_toml_or_else_as_text(tmp_path: Path) -> None:
+    changes = [
+        "data.path=some folder/em",
+        "data.validate=[1, 3]",
+        "data.options.count=4",
+        "training.xla=true",
+        "loss.class_weights=none",
+        "optimizer.learning_rate=3e-4",
+    ]
+    config = load_config("synthetic", changes)
+    assert config.data.path == str(Path("some folder/em").absolute())
+    assert config.data.validate_on == [1, 3]
+    assert config.data.options == {"count": 4, "size": 384, "seed": 0}
+    assert config.training.xla is True
+    assert config.loss.class_weights == "none"
+    assert config.optimizer.learning_rate == 3e-4
+
+
+@pytest.mark.parametrize("override", ["training.steps", "steps=3", ".steps=3", "training.steps.more=3"])
+def test_an_override_of_another_form_is_refused(override: str) -> None:
+    with pytest.raises(ConfigError, match="Expected an override section.key=value"):
+        load_config("synthetic", [override])
+
+
+def test_an_unknown_preset_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"Received 'isbi2012-smal'. Did you mean isbi2012-small\?"):
+        load_config("isbi2012-smal")
+
+
+def test_a_file_that_is_no_toml_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("[training\nsteps = 3")
+    with pytest.raises(ConfigError, match="mine.toml: Expected TOML"):
+        load_config(path)
+
+
+def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
+    """Quotes, backslashes, newlines and letters beyond ASCII too."""
+    odd = 'a "quoted"\\path\n\t with ünïcode 😀 \x7f'
+    values = {
+        "data": {"name": "folder", "path": f"/{odd}", "options": {odd: [1, "x", 2.5, True]}, "validate": "0-3"},
+        "loss": {"class_weights": [1, 0.1]},
+        "model": {"value_range": [0, 4095.0]},
+        "optimizer": {"learning_rate": 1e-05},
+    }
+    config = config_from_dict(values)
+    path = tmp_path / "config.toml"
+    path.write_text(dump(config.to_dict(), "a comment"), encoding="utf-8")
+    assert load_config(path) == config
+    assert tomllib.loads(path.read_text(encoding="utf-8"))["data"]["options"] == {odd: [1, "x", 2.5, True]}
+
+
+def test_augmentation_has_the_keys_of_the_library_s_settings_and_their_defaults() -> None:
+    from dataclasses import asdict
+
+    from keras_unet.augment import AugmentationSettings
+
+    assert AugmentationSettings(**Config().augmentation.model_dump()) == AugmentationSettings()
+    assert Config().augmentation.model_dump().keys() == asdict(AugmentationSettings()).keys()

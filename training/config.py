@@ -1,0 +1,236 @@
+"""What a run is made of, section by section; every key is checked before anything is read or written.
+
+A configuration is TOML. Unknown keys are refused with the nearest known one, so that a slip of the pen never trains
+silently with a default.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from keras_unet.geometry import Geometry
+
+from .config_file import ConfigError, change, dump, read_source, sentences
+
+__all__ = ["Config", "ConfigError", "dump", "load_config"]
+
+
+def _absolute(path: str) -> str:
+    """The same files from whatever folder the run is resumed; addresses such as gs://… stay as they are."""
+    return path if "://" in path else os.path.abspath(os.path.expanduser(path))
+
+
+Count = Annotated[int, Field(ge=1, strict=True)]
+WholeNumber = Annotated[int, Field(ge=0, strict=True)]
+NotNegative = Annotated[float, Field(ge=0, strict=True)]
+Positive = Annotated[float, Field(gt=0, strict=True)]
+Fraction = Annotated[float, Field(ge=0, lt=1, strict=True)]
+FilePath = Annotated[str, Field(coerce_numbers_to_str=True), AfterValidator(_absolute)]
+
+
+class Section(BaseModel):
+    """A table of the file: unknown keys are refused, values are not changed afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+
+
+class Data(Section):
+    """`[data]`: which images, and which of them are kept for validation.
+
+    Args:
+        name: A reader of `keras_unet.datasets`.
+        path: Where the images lie; generated data sets have none.
+        options: Further arguments of the reader.
+        train: Samples to train on: indices, `"0-19, 22"`, or None for all that are not validated on.
+        validate_on: In the file `validate`: indices, `"20-23"`, or a fraction of the samples, taken from the end
+            because neighbouring slices of a stack resemble each other. 0 for none.
+    """
+
+    name: Literal["synthetic", "folder", "isbi2012"] = "synthetic"
+    path: FilePath | None = None
+    options: dict[str, Any] = {}
+    train: list[WholeNumber] | str | None = Field(default=None, description='indices such as [0, 1] or "0-19, 22"')
+    validate_on: Fraction | list[WholeNumber] | str = Field(
+        default=0.2, alias="validate", description='a fraction from 0 to below 1, or indices such as [0, 1] or "20-23"'
+    )
+
+
+class Model(Section):
+    """`[model]`: arguments of `keras_unet.UNet`. None is taken from the data."""
+
+    num_classes: Count | None = None
+    filters: Count = 64
+    depth: Annotated[int, Field(ge=1, le=8, strict=True)] = 4
+    padding: Literal["valid", "same"] = "valid"
+    dropout: Fraction = 0.5
+    normalization: Literal["none", "batch", "group"] = "none"
+    residual: bool = False
+    upsampling: Literal["transposed", "bilinear"] = "transposed"
+    value_range: tuple[float, float] | None = Field(
+        default=None, description="two numbers, lowest and highest pixel value"
+    )
+
+    @property
+    def geometry(self) -> Geometry:
+        """Sizes of the net."""
+        return Geometry(self.depth, self.padding, self.upsampling)
+
+
+class Loss(Section):
+    """`[loss]`: cross entropy weighted by equation 2, alone or with Dice.
+
+    Args:
+        kind: `"crossentropy"` or `"crossentropy_dice"`.
+        w0: Height of the border term; 0 leaves it out.
+        sigma: Width of the border term in pixels.
+        class_weights: `"balanced"`, `"none"`, or one weight per class.
+        dice_weight: Factor of the Dice term.
+    """
+
+    kind: Literal["crossentropy", "crossentropy_dice"] = "crossentropy"
+    w0: NotNegative = 10.0
+    sigma: Positive = 5.0
+    class_weights: Literal["balanced", "none"] | list[NotNegative] = Field(
+        default="balanced", description='"balanced", "none" or one number per class'
+    )
+    dice_weight: NotNegative = 1.0
+
+
+class Augmentation(Section):
+    """`[augmentation]`: fields of `keras_unet.augment.AugmentationSettings`, where they and their ranges are told."""
+
+    elastic_sigma: NotNegative = 10.0
+    elastic_points: Count = 3
+    rotation_degrees: NotNegative = 180.0
+    shift: NotNegative = 16.0
+    flip_horizontal: NotNegative = 0.5
+    flip_vertical: NotNegative = 0.5
+    scale: tuple[float, float] = Field(
+        default=(1.0, 1.0), description="two numbers, smallest and largest magnification"
+    )
+    brightness: NotNegative = 0.1
+    contrast: NotNegative = 0.2
+    gamma: NotNegative = 0.2
+    noise: NotNegative = 0.02
+
+
+class Optimizer(Section):
+    """`[optimizer]`: the update rule and the course of the learning rate.
+
+    Args:
+        name: `"sgd"`, `"adam"` or `"adamw"`.
+        learning_rate: Its peak. The paper never gave one.
+        momentum: Of SGD; 0.99 in the paper.
+        nesterov: Whether SGD looks ahead.
+        weight_decay: Decoupled from the gradient; 0 for none.
+        clip_norm: Largest norm of all gradients together; 0 for no limit.
+        schedule: `"constant"`, `"cosine"` or `"poly"`, from the peak to `end_learning_rate` at the last step.
+        warmup_steps: Steps over which the rate rises to its peak first.
+        end_learning_rate: Rate at the last step.
+        power: Exponent of `"poly"`.
+    """
+
+    name: Literal["sgd", "adam", "adamw"] = "adam"
+    learning_rate: Positive = 1e-3
+    momentum: Fraction = 0.99
+    nesterov: bool = False
+    weight_decay: NotNegative = 0.0
+    clip_norm: NotNegative = 0.0
+    schedule: Literal["constant", "cosine", "poly"] = "constant"
+    warmup_steps: WholeNumber = 0
+    end_learning_rate: NotNegative = 0.0
+    power: Positive = 0.9
+
+
+class Training(Section):
+    """`[training]`: the course of the run.
+
+    Args:
+        steps: Updates of the weights.
+        batch_size: Tiles per step, over all devices together.
+        input_size: Height and width of a training tile in pixels.
+        seed: Of initial weights, order, augmentation and dropout.
+        precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
+        xla: Whether the step is compiled by XLA; slower for convolutions on a CPU.
+        steps_per_call: Steps between two returns to Python.
+        log_every: Steps between two lines of log.csv.
+        validate_every: Steps between two validations.
+        checkpoint_every: Steps between two checkpoints.
+        keep_checkpoints: How many of the latest are kept; the best on validation is kept too.
+        monitor: Validation figure that says which weights are best.
+        patience: Validations without improvement after which the run ends; 0 for never.
+        time_limit_minutes: Training ends at the next line of the log after it; 0 for no limit.
+        deterministic: Whether TensorFlow is told to use deterministic algorithms only, for the whole process.
+    """
+
+    steps: Count = 1000
+    batch_size: Count = 1
+    input_size: Count = 572
+    seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    xla: bool = False
+    steps_per_call: Count = 1
+    log_every: Count = 20
+    validate_every: Count = 200
+    checkpoint_every: Count = 200
+    keep_checkpoints: Count = 2
+    monitor: Literal["loss", "mean_iou", "mean_dice", "pixel_accuracy"] = "mean_iou"
+    patience: WholeNumber = 0
+    time_limit_minutes: NotNegative = 0.0
+    deterministic: bool = False
+
+
+class Config(Section):
+    """All sections of a run's configuration."""
+
+    data: Data = Data()
+    model: Model = Model()
+    loss: Loss = Loss()
+    augmentation: Augmentation = Augmentation()
+    optimizer: Optimizer = Optimizer()
+    training: Training = Training()
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        try:
+            self.model.geometry.check_input(self.training.input_size)
+        except ValueError as error:
+            raise ValueError(f"training.input_size: {error}") from None
+        if self.optimizer.warmup_steps > self.training.steps:
+            raise ValueError(
+                f"optimizer.warmup_steps: Expected at most training.steps = {self.training.steps}. "
+                f"Received {self.optimizer.warmup_steps}."
+            )
+        return self
+
+    def to_dict(self) -> dict[str, dict[str, Any]]:
+        """Sections of plain values as a file holds them; what is None is left out."""
+        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ()) -> Config:
+    """A configuration from a preset or a file, with some keys changed.
+
+    Args:
+        source: Name of a preset (`"synthetic"`, `"isbi2012"`, `"isbi2012-small"`) or path of a TOML file.
+        overrides: `"section.key=value"` each; the value is TOML, or else taken as text.
+
+    Raises:
+        ConfigError: A sentence for each key that is unknown or has an impossible value.
+        OSError: If the file cannot be read.
+    """
+    return config_from_dict(change(read_source(source), overrides))
+
+
+def config_from_dict(values: dict[str, Any]) -> Config:
+    """A configuration from its sections.
+
+    Raises:
+        ConfigError: A sentence for each key that is unknown or has an impossible value.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(sentences(error, Config, values)) from None

@@ -1,0 +1,155 @@
+"""The course of a run: from its last checkpoint, or the beginning, to its end."""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from .checkpoints import Checkpoints, Progress, restore
+from .config import Training
+from .files import written_aside
+from .loop import Trainer
+from .monitoring import Bar, Board, CsvLog, Say, panel
+from .run_folder import RunFolder
+
+_PANELS = 4
+
+
+class Course:
+    """Trains, validates, logs and stores, each in its turn.
+
+    Every stop of the loop (log, validation, checkpoint) is at a step that follows from the settings alone, so that a
+    resumed run stops where an uninterrupted one would.
+
+    Args:
+        trainer: With fresh weights; those of the last checkpoint are put in.
+        settings: Section `[training]`.
+        folder: Where everything goes.
+        batches_from: The training dataset from a batch number on.
+        validation: Dataset of validation tiles, or None.
+        say: Takes lines for the user.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        settings: Training,
+        folder: RunFolder,
+        batches_from: Callable[[int], tf.data.Dataset],
+        validation: tf.data.Dataset | None,
+        say: Say = print,
+    ) -> None:
+        self._trainer, self._settings, self._folder = trainer, settings, folder
+        self._batches_from, self._validation, self._say = batches_from, validation, say
+        self._checkpoints = Checkpoints(folder.checkpoints, settings.keep_checkpoints)
+        self._shown: dict[str, float] = {}
+
+    def to_the_end(self) -> Progress:
+        """Train until a reason to end: all steps done, no improvement, or no time left.
+
+        Raises:
+            DivergedError: If loss or weights are no longer finite; the last checkpoint stays.
+            OSError: If something cannot be written; the last checkpoint stays.
+        """
+        progress = self._resume()
+        if progress.finished:
+            return progress
+        log, board = CsvLog(self._folder.log, progress.step), Board(self._folder.tensorboard)
+        bar = Bar(self._settings.steps, progress.step, self._say)
+        batches = self._trainer.batches(self._batches_from(progress.step))
+        try:
+            while not progress.finished:
+                figures = self._advance(batches, progress, bar)
+                self._judge(progress, figures, board)
+                log.write(figures)
+                board.scalars(figures, progress.step)
+                self._store(progress)
+        finally:
+            bar.close()
+            board.close()
+        return progress
+
+    def _resume(self) -> Progress:
+        stored = self._checkpoints.load_latest()
+        if stored is None:
+            return Progress()
+        arrays, progress = stored
+        restore(self._trainer, arrays)
+        if not progress.finished:
+            self._say(f"Resuming at step {progress.step} of {self._settings.steps}.")
+        return progress
+
+    def _advance(self, batches: Iterator[Any], progress: Progress, bar: Bar) -> dict[str, float]:
+        """Train up to the next stop."""
+        begun, first, stop = time.monotonic(), progress.step, self._next_stop(progress.step)
+        rate, total = self._trainer.learning_rate, 0.0
+        while progress.step < stop:
+            steps = min(self._settings.steps_per_call, stop - progress.step)
+            loss = self._trainer.run(batches, steps)
+            progress.step += steps
+            total += loss * steps
+            self._shown["loss"] = loss
+            bar.update(progress.step, self._shown)
+        seconds = time.monotonic() - begun
+        progress.seconds += seconds
+        return {
+            "step": stop,
+            "loss": total / (stop - first),
+            "learning_rate": rate,
+            "images_per_second": (stop - first) * self._settings.batch_size / max(seconds, 1e-9),
+        }
+
+    def _next_stop(self, step: int) -> int:
+        settings = self._settings
+        periods = (settings.log_every, settings.validate_every, settings.checkpoint_every)
+        return min(settings.steps, *((step // period + 1) * period for period in periods))
+
+    def _judge(self, progress: Progress, figures: dict[str, float], board: Board) -> None:
+        """Validate when it is time to, keep the best weights, and see whether the run should end."""
+        settings = self._settings
+        limit = settings.time_limit_minutes * 60
+        if progress.step >= settings.steps:
+            progress.finished = "all steps done"
+        elif limit and progress.seconds >= limit:
+            progress.finished = f"time limit of {settings.time_limit_minutes:g} minutes"
+        if self._validation is None or not (progress.finished or progress.step % settings.validate_every == 0):
+            return
+        begun = time.monotonic()
+        validated = self._trainer.validate(self._validation)
+        figures |= {f"val_{name}": value for name, value in validated.items()}
+        self._shown[f"val {settings.monitor}"] = validated[settings.monitor]
+        board.panels(self._panels(self._validation), progress.step)
+        self._keep_best(progress, validated[settings.monitor])
+        progress.seconds += time.monotonic() - begun
+        if settings.patience and progress.stale >= settings.patience and not progress.finished:
+            progress.finished = f"no better {settings.monitor} in {progress.stale} validations"
+
+    def _keep_best(self, progress: Progress, figure: float) -> None:
+        best = progress.best
+        smaller_is_better = self._settings.monitor == "loss"
+        improved = best is None or math.isnan(best) or (figure < best if smaller_is_better else figure > best)
+        if not improved:
+            progress.stale += 1
+            return
+        # The model first: were a checkpoint to claim a best step whose weights were never written, they would be lost.
+        self._write_model()
+        progress.best, progress.best_step, progress.stale = figure, progress.step, 0
+
+    def _store(self, progress: Progress) -> None:
+        due = progress.step % self._settings.checkpoint_every == 0
+        if due or progress.finished or progress.step == progress.best_step:
+            if self._validation is None:
+                self._write_model()
+            self._checkpoints.save(self._trainer, progress)
+
+    def _write_model(self) -> None:
+        with written_aside(self._folder.model) as aside:
+            self._trainer.model.save(aside)
+
+    def _panels(self, validation: tf.data.Dataset) -> list[NDArray[np.uint8]]:
+        tiles = validation.unbatch().take(_PANELS).as_numpy_iterator()
+        return [panel(image, label, self._trainer.classes(image[None])[0]) for image, label, _ in tiles]

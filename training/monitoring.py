@@ -1,0 +1,165 @@
+"""What can be watched while a run goes on: log.csv, TensorBoard, a progress bar, and occasional lines elsewhere."""
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from keras_unet import pictures
+
+from .files import write_text
+
+Figures = Mapping[str, float]
+Say = Callable[[str], None]
+
+COLUMNS = (
+    "step",
+    "loss",
+    "learning_rate",
+    "images_per_second",
+    "val_loss",
+    "val_mean_iou",
+    "val_mean_dice",
+    "val_pixel_accuracy",
+)
+
+_SECONDS_BETWEEN_LINES = 30.0
+
+
+class CsvLog:
+    """A table of figures, a line for each step at which some were taken; written through at once.
+
+    Args:
+        path: The file; lines after `step`, left by a start that was cut short, are dropped.
+        step: Where the run goes on.
+    """
+
+    def __init__(self, path: Path, step: int = 0) -> None:
+        self._path = path
+        kept = [line for line in _read_table(path) if 0 < line["step"] <= step]
+        text = io.StringIO()
+        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(kept)
+        write_text(path, text.getvalue())
+
+    def write(self, figures: Figures) -> None:
+        """Add a line; columns without a figure stay empty."""
+        with open(self._path, "a", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writerow({name: f"{value:.6g}" for name, value in figures.items()})
+
+
+def _read_table(path: Path) -> list[dict[str, Any]]:
+    """Whole lines of the table, the step as a number."""
+    if not path.is_file():
+        return []
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = [line for line in csv.DictReader(file) if line.get("step", "").isdigit() and None not in line.values()]
+    return [{**line, "step": int(line["step"])} for line in lines]
+
+
+class Board:
+    """Scalars and pictures for TensorBoard, which need not be installed to write them.
+
+    Args:
+        folder: Where event files go.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._writer = tf.summary.create_file_writer(str(folder))
+
+    def scalars(self, figures: Figures, step: int) -> None:
+        """A point in the curve of each figure."""
+        with self._writer.as_default(step):
+            for name, value in figures.items():
+                if name != "step":
+                    tag = name.replace("val_", "validation/", 1)
+                    tf.summary.write(tag, tf.constant(value, tf.float32), metadata=_metadata("scalars", 1))
+        self._writer.flush()
+
+    def panels(self, panels: Sequence[NDArray[np.uint8]], step: int) -> None:
+        """Pictures of one size, `(height, width, 3)` each."""
+        height, width = panels[0].shape[:2]
+        encoded = [tf.io.encode_png(picture) for picture in panels]
+        content = tf.stack([tf.constant(str(width)), tf.constant(str(height)), *encoded])
+        with self._writer.as_default(step):
+            tf.summary.write("validation/panels", content, metadata=_metadata("images", 3))
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()
+
+
+def _metadata(plugin: str, data_class: int) -> tf.compat.v1.SummaryMetadata:
+    """What `tf.summary.scalar` and `image` would say; since TensorFlow 2.20 they need TensorBoard installed.
+
+    Args:
+        plugin: Part of TensorBoard that shows it.
+        data_class: 1 for a scalar, 3 for a sequence of blobs: width, height and encoded images.
+    """
+    metadata = tf.compat.v1.SummaryMetadata(data_class=data_class)
+    metadata.plugin_data.plugin_name = plugin
+    return metadata
+
+
+def panel(image: NDArray[Any], label: NDArray[np.int32], prediction: NDArray[Any]) -> NDArray[np.uint8]:
+    """Image, label and prediction of a tile side by side.
+
+    Args:
+        image: `(height, width, channels)`, raw pixels; its centre as large as the label is shown.
+        label: `(output_height, output_width)` classes.
+        prediction: The same shape as `label`.
+
+    Returns:
+        `(output_height + caption, width of three panels, 3)`, RGB.
+    """
+    rows, columns = ((big - small) // 2 for big, small in zip(image.shape[:2], label.shape, strict=True))
+    centre = image[rows : rows + label.shape[0], columns : columns + label.shape[1]]
+    shown = (pictures.grey_or_colour(centre), pictures.coloured(label), pictures.coloured(prediction))
+    return pictures.side_by_side(shown, ("image", "label", "prediction"))
+
+
+class Bar:
+    """Progress with loss, metric and time left: a bar on a terminal, elsewhere a line now and then.
+
+    Args:
+        steps: Of the whole run.
+        step: Where it goes on.
+        say: Takes the occasional lines.
+        terminal: Whether to draw a bar; None finds out.
+    """
+
+    def __init__(self, steps: int, step: int = 0, say: Say = print, terminal: bool | None = None) -> None:
+        self._steps, self._first, self._say = steps, step, say
+        self._begun = self._spoken = time.monotonic()
+        shown = sys.stderr.isatty() if terminal is None else terminal
+        self._bar = tqdm(total=steps, initial=step, unit="step", disable=not shown, dynamic_ncols=True)
+
+    def update(self, step: int, figures: Figures) -> None:
+        """Show how far the run is, and its latest figures."""
+        text = ", ".join(f"{name} {value:.4g}" for name, value in figures.items())
+        self._bar.set_postfix_str(text, refresh=False)
+        self._bar.update(step - self._bar.n if not self._bar.disable else 0)
+        now = time.monotonic()
+        if self._bar.disable and (now - self._spoken >= _SECONDS_BETWEEN_LINES or step == self._steps):
+            self._spoken = now
+            self._say(f"step {step} of {self._steps}, {text}, {self._time_left(step, now)} left")
+
+    def close(self) -> None:
+        """Leave the bar as it stands."""
+        self._bar.close()
+
+    def _time_left(self, step: int, now: float) -> str:
+        done = max(step - self._first, 1)
+        seconds = round((self._steps - step) * (now - self._begun) / done)
+        return f"{seconds // 60}:{seconds % 60:02d}"

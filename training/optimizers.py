@@ -1,0 +1,100 @@
+"""The update rule and the course of the learning rate, from the section `[optimizer]`."""
+
+import math
+from typing import Any
+
+import keras
+
+from .config import Optimizer
+
+
+@keras.saving.register_keras_serializable(package="keras_unet")
+class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """A rise to the peak, then constant, half a cosine, or a power of the remaining share of the run.
+
+    Args:
+        peak: Learning rate after the warm-up.
+        steps: Steps of the whole run, at which `end` is reached.
+        decay: `"constant"`, `"cosine"` or `"poly"`.
+        warmup_steps: Steps of the rise; step 0 already has `peak / warmup_steps`.
+        end: Learning rate at `steps`; of no meaning for `"constant"`.
+        power: Exponent of `"poly"`: `(peak - end) * (1 - step / steps) ** power + end` without warm-up.
+
+    Raises:
+        ValueError: If `decay` is unknown.
+    """
+
+    def __init__(
+        self,
+        peak: float,
+        steps: int,
+        decay: str = "constant",
+        warmup_steps: int = 0,
+        end: float = 0.0,
+        power: float = 0.9,
+    ) -> None:
+        super().__init__()
+        if decay not in ("constant", "cosine", "poly"):
+            raise ValueError(f'Expected decay "constant", "cosine" or "poly". Received {decay!r}.')
+        self._peak, self._steps, self._decay = peak, steps, decay
+        self._warmup_steps, self._end, self._power = warmup_steps, end, power
+
+    def __call__(self, step: Any) -> Any:
+        """Learning rate of a step counted from 0, a float32 scalar."""
+        step = keras.ops.cast(step, "float32")
+        share = (step - self._warmup_steps) / max(self._steps - self._warmup_steps, 1)
+        rate = self._end + (self._peak - self._end) * self._remaining(keras.ops.clip(share, 0.0, 1.0))
+        rise = self._peak * (step + 1.0) / max(self._warmup_steps, 1)
+        return keras.ops.where(step < self._warmup_steps, rise, rate)
+
+    def _remaining(self, share: Any) -> Any:
+        """1 at the peak, 0 at the end of the run."""
+        if self._decay == "cosine":
+            return 0.5 * (1.0 + keras.ops.cos(math.pi * share))
+        if self._decay == "poly":
+            return (1.0 - share) ** self._power
+        return keras.ops.ones_like(share)
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        return {
+            "peak": self._peak,
+            "steps": self._steps,
+            "decay": self._decay,
+            "warmup_steps": self._warmup_steps,
+            "end": self._end,
+            "power": self._power,
+        }
+
+
+def build_optimizer(settings: Optimizer, steps: int, precision: str = "float32") -> keras.optimizers.Optimizer:
+    """The optimizer of a run.
+
+    Args:
+        settings: Section `[optimizer]`.
+        steps: Steps of the run, over which the learning rate decays.
+        precision: With `"mixed_float16"` the loss is scaled, so that small gradients do not vanish.
+    """
+    schedule = WarmUpAndDecay(
+        settings.learning_rate,
+        steps,
+        settings.schedule,
+        settings.warmup_steps,
+        settings.end_learning_rate,
+        settings.power,
+    )
+    optimizer = _update_rule(settings, schedule)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if precision == "mixed_float16" else optimizer
+
+
+def _update_rule(settings: Optimizer, schedule: WarmUpAndDecay) -> keras.optimizers.Optimizer:
+    common = {
+        "learning_rate": schedule,
+        "global_clipnorm": settings.clip_norm or None,
+        "weight_decay": settings.weight_decay or None,
+    }
+    if settings.name == "sgd":
+        return keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.nesterov, **common)
+    if settings.name == "adam":
+        return keras.optimizers.Adam(**common)
+    return keras.optimizers.AdamW(**common)

@@ -1,0 +1,156 @@
+"""The folder of a run: what it holds, and when it may be begun, resumed or replaced."""
+
+import json
+import shutil
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .config import Config, ConfigError, config_from_dict, dump
+from .files import PARTIAL, write_text
+
+_MARK = "keras-unet run: the whole configuration; `keras-unet train` with this file repeats it."
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Files of a run.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.path / "config.toml"
+
+    @property
+    def notes(self) -> Path:
+        """How the data were understood and split."""
+        return self.path / "data.txt"
+
+    @property
+    def log(self) -> Path:
+        """Loss and figures, a line each time they were taken."""
+        return self.path / "log.csv"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files for TensorBoard."""
+        return self.path / "tensorboard"
+
+    @property
+    def checkpoints(self) -> Path:
+        """What an unfinished run is resumed from."""
+        return self.path / "checkpoints"
+
+    @property
+    def model(self) -> Path:
+        """The best weights on validation so far, or the last where there is no validation set."""
+        return self.path / "model.keras"
+
+    @property
+    def report(self) -> Path:
+        """Figures of the finished run."""
+        return self.path / "report.json"
+
+    def read_config(self) -> Config:
+        """The run's configuration.
+
+        Raises:
+            ConfigError: If this is no run folder, or its configuration cannot be used.
+        """
+        if not self.is_ours():
+            raise ConfigError(f"Expected a run folder with its config.toml. Received {str(self.path)!r}.")
+        return config_from_dict(tomllib.loads(self.config.read_text(encoding="utf-8")))
+
+    def read_report(self) -> dict[str, Any] | None:
+        """Figures of the run, or None while it is unfinished."""
+        if not self.report.is_file():
+            return None
+        report: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        return report
+
+    def is_ours(self) -> bool:
+        """Whether this folder was made by a training run."""
+        try:
+            return self.config.read_text(encoding="utf-8").startswith(f"# {_MARK}")
+        except (OSError, UnicodeDecodeError):
+            return False
+
+    def check(self, config: Config, overwrite: bool = False) -> None:
+        """Whether a run of this configuration may begin or go on here; nothing is changed.
+
+        Raises:
+            ConfigError: If the folder holds something else than an unfinished run of the same configuration; with
+                `overwrite`, than a run.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise ConfigError(f"Expected a folder for the run. Received {str(self.path)!r}, which is a file.")
+        if self._entries():
+            self._check_entries(config, overwrite)
+
+    def open(self, config: Config, overwrite: bool = False) -> None:
+        """Begin a run here, or go on with the unfinished run of the same configuration.
+
+        Raises:
+            ConfigError: As `check`.
+            OSError: If the folder cannot be made or written.
+        """
+        self.check(config, overwrite)
+        if self._entries() and not overwrite:
+            return
+        self._clear()
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_text(self.config, dump(config.to_dict(), _MARK))
+
+    def _entries(self) -> list[Path]:
+        """What the folder holds, leftovers of a write that was cut short aside."""
+        if not self.path.is_dir():
+            return []
+        return [entry for entry in self.path.iterdir() if not entry.name.startswith(PARTIAL)]
+
+    def _check_entries(self, config: Config, overwrite: bool) -> None:
+        folder = str(self.path)
+        if not self.is_ours():
+            raise ConfigError(
+                f"Expected an empty folder or a run of ours. {folder!r} holds other files; choose another."
+            )
+        if overwrite:
+            return
+        if self.read_report() is not None:
+            raise ConfigError(
+                f"Expected an empty folder or an unfinished run. The run in {folder!r} is finished; choose another "
+                "folder, or --overwrite."
+            )
+        differing = _differences(self.read_config(), config)
+        if differing:
+            raise ConfigError(
+                f"Expected an empty folder or an unfinished run of the same configuration. The run in {folder!r} "
+                f"differs in {', '.join(differing)}; choose another folder, or --overwrite."
+            )
+
+    def _clear(self) -> None:
+        """Remove what a run writes, and nothing else. The configuration goes last: it is what marks the folder."""
+        if not self.is_ours():
+            return
+        for path in (self.report, self.notes, self.log, self.model, self.tensorboard, self.checkpoints, self.config):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def _differences(stored: Config, wanted: Config) -> list[str]:
+    one, other = stored.to_dict(), wanted.to_dict()
+    keys = [f"{section}.{key}" for section in one for key in {**one[section], **other[section]}]
+    return [key for key in keys if _value(one, key) != _value(other, key)]
+
+
+def _value(sections: dict[str, dict[str, Any]], key: str) -> Any:
+    section, name = key.split(".")
+    return sections[section].get(name)

@@ -1,0 +1,103 @@
+"""Which samples a run learns from and which it is judged by; the choice is explicit and printed."""
+
+import math
+import os
+import re
+from dataclasses import dataclass
+
+from keras_unet import datasets
+from keras_unet.datasets import LabelledImages
+
+from .config import ConfigError, Data
+
+_RANGE = re.compile(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?")
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set in two parts.
+
+    Args:
+        train: Samples to train on.
+        validate: Samples to judge by, or None.
+        notes: How the data were understood and divided, one sentence each.
+    """
+
+    train: LabelledImages
+    validate: LabelledImages | None
+    notes: tuple[str, ...]
+
+
+def load_data(settings: Data) -> LabelledImages:
+    """The data set of a configuration.
+
+    Raises:
+        ConfigError: If the reader knows no such option.
+        ValueError: If the data cannot be used.
+        OSError: If a file cannot be opened.
+    """
+    try:
+        return datasets.load(settings.name, settings.path, **settings.options)
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None or unknown[1] not in settings.options:
+            raise
+        raise ConfigError(f'Unknown key data.options.{unknown[1]}: data set "{settings.name}" has none.') from None
+
+
+def split(data: LabelledImages, settings: Data) -> Split:
+    """Divide a data set as the section `[data]` says.
+
+    Raises:
+        ConfigError: If a part is empty, a sample is in both, or an index is outside the data set.
+    """
+    validate = _validation_indices(settings, len(data))
+    if settings.train is None:
+        train = [index for index in range(len(data)) if index not in set(validate)]
+    else:
+        train = _indices(settings.train, "data.train", len(data))
+    shared = sorted(set(train) & set(validate))
+    if shared:
+        raise ConfigError(f"Expected samples to be in data.train or data.validate. Received {shared[0]} in both.")
+    if not train:
+        raise ConfigError(
+            f"Expected at least one sample to train on. All {len(data)} are in data.validate; 0 validates on none."
+        )
+    notes = (*data.notes, _note("Training on", train, data), _note("Validating on", validate, data))
+    return Split(data.subset(train), data.subset(validate) if validate else None, notes)
+
+
+def _validation_indices(settings: Data, count: int) -> list[int]:
+    wanted = settings.validate_on
+    if isinstance(wanted, float | int):
+        return list(range(count - math.ceil(wanted * count), count))
+    return _indices(wanted, "data.validate", count)
+
+
+def _indices(wanted: list[int] | str, key: str, count: int) -> list[int]:
+    """Indices in order of mention, each once."""
+    chosen = list(dict.fromkeys(_parsed(wanted, key) if isinstance(wanted, str) else wanted))
+    outside = [index for index in chosen if index >= count]
+    if outside:
+        raise ConfigError(f"{key}: Expected sample indices from 0 to {count - 1}. Received {outside[0]}.")
+    return chosen
+
+
+def _parsed(text: str, key: str) -> list[int]:
+    """`"0-3, 7"` as indices; both ends of a range are meant."""
+    indices: list[int] = []
+    for part in filter(str.strip, text.split(",")):
+        match = _RANGE.fullmatch(part)
+        if match is None:
+            raise ConfigError(f'{key}: Expected indices and ranges such as "0-19, 22". Received {text!r}.')
+        indices += range(int(match[1]), int(match[2] or match[1]) + 1)
+    return indices
+
+
+def _note(what: str, indices: list[int], data: LabelledImages) -> str:
+    if not indices:
+        return f"{what} no samples."
+    folder = os.path.commonprefix([sample.name for sample in data]).rpartition("/")[0]
+    names = [data[index].name.removeprefix(f"{folder}/") for index in indices]
+    listed = ", ".join(names if len(names) <= 4 else [*names[:2], "…", names[-1]])
+    return f"{what} {len(indices)} of {len(data)} samples: {listed}."

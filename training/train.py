@@ -1,0 +1,179 @@
+"""`keras-unet train`: from a configuration to a run folder with weights, log and figures."""
+
+import json
+import os
+import platform
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+import keras_unet
+from keras_unet.augment import AugmentationSettings
+from keras_unet.datasets import LabelledImages
+from keras_unet.geometry import Geometry
+from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
+from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
+from keras_unet.unet import UNet, load_model
+
+from .checkpoints import Progress
+from .config import Config, ConfigError, Loss
+from .course import Course
+from .distribution import check_batch_size, choose_strategy
+from .evaluation import evaluate, format_table
+from .files import write_text
+from .loop import Trainer
+from .monitoring import Say
+from .optimizers import build_optimizer
+from .run_folder import RunFolder
+from .split import Split, load_data, split
+
+Figures = dict[str, Any]
+
+
+def run(
+    config: Config,
+    out: str | os.PathLike[str],
+    overwrite: bool = False,
+    *,
+    data: LabelledImages | None = None,
+    say: Say = print,
+) -> Figures:
+    """Train a U-Net and judge it on the validation set.
+
+    Called again with the same configuration and folder, an unfinished run goes on where its last checkpoint was
+    written and ends as if it had not been interrupted.
+
+    Args:
+        config: What `load_config` returned.
+        out: Run folder: config.toml, data.txt, log.csv, tensorboard/, checkpoints/, model.keras and report.json.
+        overwrite: Whether to replace a run that is in the folder; other files are never touched.
+        data: Labelled images at hand, instead of those `config.data` names; divided as it says.
+        say: Takes lines for the user.
+
+    Returns:
+        The report: why and after how many steps the run ended, its best step, seconds, parameters, and the figures
+        of `evaluate` on the validation set (None without one).
+
+    Raises:
+        ConfigError: If the configuration, or the folder, cannot be used.
+        ValueError: If the data cannot be used, or the loss is no longer finite.
+        OSError: If files cannot be read or written.
+    """
+    folder = RunFolder(Path(out))
+    folder.check(config, overwrite)
+    strategy = choose_strategy()
+    check_batch_size(config.training.batch_size, strategy)
+    parts = split(load_data(config.data) if data is None else data, config.data)
+    for note in parts.notes:
+        say(note)
+    trainer = build_trainer(config, parts.train, strategy)
+    batches_from, validation = build_datasets(config, parts, trainer.model.geometry)
+    folder.open(config, overwrite)
+    write_text(folder.notes, "\n".join(parts.notes) + "\n")
+    course = Course(trainer, config.training, folder, batches_from, validation, say)
+    report = _report(config, folder, parts, course.to_the_end())
+    if report["validation"] is not None:
+        say(format_table(report["validation"]))
+    say(f"Finished ({report['finished']}) after {report['steps']} steps. Model: {folder.model}")
+    return report
+
+
+def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.Strategy | None = None) -> Trainer:
+    """Model, optimizer and loss of a configuration, with weights drawn from its seed.
+
+    Sets the seeds of Python, NumPy and TensorFlow, and op determinism where the configuration asks for it.
+
+    Args:
+        config: The configuration.
+        data: Training images, for what the configuration leaves to them: channels, classes and range of the pixels.
+        strategy: None for one device.
+
+    Raises:
+        ConfigError: If the net's classes are not those of the data.
+    """
+    keras.utils.set_random_seed(config.training.seed)
+    if config.training.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope():
+        model = _build_model(config, data)
+        optimizer = build_optimizer(config.optimizer, config.training.steps, config.training.precision)
+    loss = build_loss(config.loss, data.ignore_label)
+    return Trainer(model, optimizer, loss, strategy=strategy, xla=config.training.xla)
+
+
+def _build_model(config: Config, data: LabelledImages) -> UNet:
+    wanted = config.model.num_classes or data.num_classes
+    if wanted != data.num_classes and (wanted, data.num_classes) != (1, 2):
+        raise ConfigError(f"model.num_classes: Expected {data.num_classes} as the data have. Received {wanted}.")
+    arguments = config.model.model_dump(exclude={"num_classes", "value_range", "normalization"})
+    low, high = config.model.value_range or data.value_range
+    return UNet(
+        input_shape=(None, None, data.channels),
+        num_classes=wanted,
+        normalization=None if config.model.normalization == "none" else config.model.normalization,
+        value_range=(low, high if high > low else low + 1.0),
+        dtype=config.training.precision,
+        **arguments,
+    )
+
+
+def build_loss(settings: Loss, ignore_label: int | None = None) -> keras.losses.Loss:
+    """The loss of a configuration; class weights and border term are part of the weight map."""
+    if settings.kind == "crossentropy_dice":
+        return CrossentropyDice(dice_weight=settings.dice_weight, ignore_label=ignore_label)
+    return WeightedCrossentropy(ignore_label=ignore_label)
+
+
+def build_datasets(
+    config: Config, parts: Split, geometry: Geometry
+) -> tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset | None]:
+    """The training dataset from a batch number on, and the validation tiles.
+
+    Class weights come from the training set alone and hold for both.
+
+    Raises:
+        ValueError: If the number of class weights is not the number of classes, or an augmentation is out of range.
+    """
+    settings = AugmentationSettings(**config.augmentation.model_dump())
+    weights = config.loss.class_weights
+    class_weights = class_balance(parts.train) if weights == "balanced" else None if weights == "none" else weights
+    weigh = partial(prepare, w0=config.loss.w0, sigma=config.loss.sigma, class_weights=class_weights)
+    examples = weigh(parts.train)
+    tile, batch_size, seed = config.training.input_size, config.training.batch_size, config.training.seed
+
+    def batches_from(step: int) -> tf.data.Dataset:
+        return training_dataset(
+            examples, geometry, tile, settings=settings, batch_size=batch_size, seed=seed, first_batch=step
+        )
+
+    if parts.validate is None:
+        return batches_from, None
+    return batches_from, validation_dataset(weigh(parts.validate), geometry, tile, batch_size)
+
+
+def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress) -> Figures:
+    """Judge the weights that were kept, and write the report."""
+    model = load_model(folder.model)
+    report: Figures = {
+        "finished": progress.finished,
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "seconds": round(progress.seconds, 1),
+        "parameters": model.count_params(),
+        "seed": config.training.seed,
+        "classes": list(parts.train.class_names),
+        "versions": {
+            "keras_unet": keras_unet.__version__,
+            "tensorflow": tf.__version__,
+            "keras": keras.__version__,
+            "python": platform.python_version(),
+        },
+        "validation": None if parts.validate is None else evaluate(model, parts.validate),
+    }
+    write_text(folder.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    return report

@@ -1,0 +1,182 @@
+"""The command `keras-unet`. TensorFlow is loaded by the subcommand that needs it, so that `--help` is instant."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="keras-unet",
+    help="U-Net for TensorFlow: train on few images, segment images of any size, export for TensorFlow Serving.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
+Tile = Annotated[int | None, typer.Option(help="Input tile in pixels; the default suits the memory at hand.", min=1)]
+ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for everything the demo makes.")] = Path("demo"),
+    seed: Annotated[int, typer.Option(help="Another seed, other cells.", min=0)] = 0,
+    steps: Annotated[int | None, typer.Option(help="Training steps; fewer for a quick look.", min=1)] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train on generated touching cells, export, segment a larger unseen image, count its cells."""
+    _import_tensorflow()
+    from keras_unet.commands.demo import run_demo
+
+    run_demo(out, seed=seed, steps=steps, overwrite=overwrite)
+
+
+@app.command()
+def train(
+    config: Annotated[str, typer.Argument(help="A preset (synthetic, isbi2012, isbi2012-small) or a TOML file.")],
+    out: Annotated[Path, typer.Option(help="Run folder; the same command resumes an unfinished run.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
+    ] = None,
+    overwrite: Overwrite = False,
+) -> None:
+    """Train a U-Net, validate it, keep the best weights."""
+    _import_tensorflow()
+    from keras_unet import training
+
+    overrides = list(changes or [])
+    if data is not None:
+        overrides.append(f"data.path={data}")
+    training.run(training.load_config(config, overrides), out, overwrite=overwrite)
+
+
+@app.command()
+def evaluate(
+    model: ModelPath,
+    data: Annotated[Path | None, typer.Option(help="Labelled images; by default the run's validation set.")] = None,
+    dataset: Annotated[str, typer.Option(help="How to read --data: folder, isbi2012.")] = "folder",
+    tile: Tile = None,
+) -> None:
+    """Print IoU and Dice per class, pixel and Rand error."""
+    _import_tensorflow()
+    from keras_unet.commands.prediction import open_model
+    from keras_unet.training import evaluation
+
+    images = evaluation.validation_data(model) if data is None else _load(dataset, data)
+    typer.echo(evaluation.format_table(evaluation.evaluate(open_model(model, tile=tile), images)))
+
+
+@app.command()
+def predict(
+    model: ModelPath,
+    images: Annotated[list[Path], typer.Argument(help="Image files, stacks, or folders of them.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
+    instances: Annotated[bool, typer.Option("--instances", help="Number the objects too.")] = False,
+    threshold: Annotated[float, typer.Option(help="Foreground probability of an object.", min=0, max=1)] = 0.5,
+    min_size: Annotated[int, typer.Option(help="Smallest object in pixels.", min=0)] = 0,
+    tile: Tile = None,
+) -> None:
+    """Segment images of any size: labels, probabilities and a coloured overlay for each."""
+    _import_tensorflow()
+    from keras_unet.commands.prediction import InstanceSettings, open_model, predict_files
+
+    settings = InstanceSettings(threshold, min_size) if instances else None
+    for path in predict_files(open_model(model, tile=tile), images, out, settings):
+        typer.echo(path)
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="A run folder or a .keras file.")],
+    out: Annotated[Path, typer.Argument(help="Model folder of the server; a version folder is made in it.")],
+    version: Annotated[int | None, typer.Option(help="Version number; the next one by default.", min=1)] = None,
+    tile: Tile = None,
+    dtype: Annotated[str, typer.Option(help="Pixel type of requests: float32, uint8, uint16.")] = "float32",
+) -> None:
+    """Write a SavedModel that TensorFlow Serving segments images of any size with."""
+    _import_tensorflow()
+    from keras_unet import export as room
+    from keras_unet.commands.prediction import load_keras
+
+    path = room.save(load_keras(model), out, version=version, tile=tile, input_dtype=dtype)
+    typer.echo(f"Exported to {path}")
+    typer.echo("Serve it with TensorFlow Serving:")
+    typer.echo(
+        f"  docker run -p 8501:8501 -v {out.resolve()}:/models/{out.name} -e MODEL_NAME={out.name} tensorflow/serving"
+    )
+
+
+@app.command("weight-map")
+def weight_map(
+    labels: Annotated[list[Path], typer.Argument(help="Label images: instance ids, or classes with --components.")],
+    out: Annotated[Path, typer.Option(help="Folder for the maps.")] = Path("weight-maps"),
+    w0: Annotated[float, typer.Option(help="Height of the border term.", min=0)] = 10.0,
+    sigma: Annotated[float, typer.Option(help="Width of the border term in pixels.", min=1e-6)] = 5.0,
+    components: Annotated[
+        bool, typer.Option("--components", help="Objects are the connected components of the labels.")
+    ] = False,
+) -> None:
+    """Write the weight map of equation 2 (float32 TIFF) of label images, and a picture of each."""
+    _import_tensorflow()
+    from keras_unet.commands.prediction import weight_map_files
+
+    for path in weight_map_files(labels, out, w0=w0, sigma=sigma, components=components):
+        typer.echo(path)
+
+
+@app.command()
+def info(
+    model: Annotated[str, typer.Argument(help="ronneberger2015, a run folder or a .keras file.")] = "ronneberger2015",
+    size: Annotated[int | None, typer.Option(help="Input tile in pixels to count multiply-adds for.", min=1)] = None,
+) -> None:
+    """Print layers, parameters, multiply-adds and legal sizes of a net."""
+    _import_tensorflow()
+    from keras_unet.commands.prediction import load_keras
+    from keras_unet.complexity import describe
+    from keras_unet.unet import PRESETS, UNet
+
+    net = UNet.from_preset(model) if model in PRESETS else load_keras(Path(model))
+    typer.echo(describe(net, size, size))
+
+
+def _import_tensorflow() -> None:
+    """Import TensorFlow without its start-up messages, which no setting silences; an error is shown with them."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            held.seek(0)
+            os.write(stderr, held.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def _load(dataset: str, path: Path) -> Any:
+    from keras_unet import datasets
+
+    data = datasets.load(dataset, path)
+    for note in data.notes:
+        typer.echo(note)
+    return data
+
+
+def main() -> None:
+    """Entry point: a user's mistake ends in one sentence and exit status 1, wrong use in 2."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    try:
+        app()
+    except (ValueError, OSError) as error:
+        if os.environ.get("KERAS_UNET_TRACEBACK"):
+            raise
+        print(f"keras-unet: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,227 @@
+"""`keras-unet predict` and `weight-map`: models and images found on disk, results written beside each other."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from keras_unet import image_io, pictures
+from keras_unet.instances import connected_components
+from keras_unet.instances import instances as find_instances
+from keras_unet.unet import UNet, load_model
+
+Segmenter = Callable[[NDArray[Any]], NDArray[np.float32]]
+"""An image `(height, width, channels)` to probabilities `(height, width, classes)`."""
+
+
+@dataclass(frozen=True)
+class InstanceSettings:
+    """How objects are told apart: foreground probability above `threshold`, at least `min_size` pixels."""
+
+    threshold: float = 0.5
+    min_size: int = 0
+
+
+def load_keras(path: Path) -> UNet:
+    """The net of a run folder or a `.keras` file.
+
+    Raises:
+        FileNotFoundError: If there is no net.
+    """
+    file = path / "model.keras" if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(
+            f"Expected a run folder that holds model.keras, or a .keras file. Received {str(path)!r}, "
+            + ("a folder without one." if path.is_dir() else "which does not exist.")
+        )
+    return load_model(file)
+
+
+def open_model(path: Path, tile: int | None = None) -> Segmenter:
+    """A function that segments images with whatever `path` holds.
+
+    Args:
+        path: A run folder, a `.keras` file, or an exported model (its folder, or one version in it).
+        tile: Input tile in pixels for a Keras model; an exported model has its own.
+
+    Raises:
+        FileNotFoundError: If there is no model.
+        ValueError: If a tile is asked of an exported model.
+    """
+    exported = _exported(path)
+    if exported is None:
+        from keras_unet.tiling import predict
+
+        net = load_keras(path)
+        return lambda image: predict(net, image, tile=tile)
+    if tile is not None:
+        raise ValueError("Expected no tile for an exported model: its tile was fixed at export. Received --tile.")
+    return _served(exported)
+
+
+def _exported(path: Path) -> Path | None:
+    """The version folder of an exported model, the newest if `path` holds several."""
+    if (path / "saved_model.pb").is_file():
+        return path
+    versions = [p for p in path.glob("*/saved_model.pb") if p.parent.name.isdecimal()] if path.is_dir() else []
+    return max(versions, key=lambda p: int(p.parent.name)).parent if versions else None
+
+
+def _served(folder: Path) -> Segmenter:
+    import tensorflow as tf
+
+    from keras_unet.export import sentence
+
+    module = tf.saved_model.load(str(folder))
+    signature = module.signatures["serving_default"]
+    ((name, spec),) = signature.structured_input_signature[1].items()
+
+    def segment(image: NDArray[Any]) -> NDArray[np.float32]:
+        if not (spec.dtype.is_floating or np.can_cast(image.dtype, spec.dtype.as_numpy_dtype)):
+            raise ValueError(f"Expected {spec.dtype.name} pixels as chosen at export. Received {image.dtype}.")
+        request = tf.constant(image[None], spec.dtype)
+        try:
+            probabilities = signature(**{name: request})["probabilities"]
+        except tf.errors.InvalidArgumentError as error:
+            raise ValueError(sentence(error.message)) from None
+        return np.asarray(probabilities[0])
+
+    segment.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
+    return segment
+
+
+def image_files(paths: Sequence[Path]) -> list[Path]:
+    """The files among `paths` and the images in the folders among them.
+
+    Raises:
+        FileNotFoundError: If a path does not exist or a folder holds no image.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise FileNotFoundError(f"Expected an image or a folder of images. Received {str(path)!r}: not found.")
+        found = image_io.list_images(path) if path.is_dir() else [path]
+        if not found:
+            raise FileNotFoundError(f"Expected a folder that holds images. Received {str(path)!r} without one.")
+        files += found
+    return files
+
+
+def predict_files(
+    segment: Segmenter, paths: Sequence[Path], out: Path, settings: InstanceSettings | None = None
+) -> Iterator[Path]:
+    """Segment image files, one after the other.
+
+    For an image `cells.tif` the folder gets `cells_labels.png` (most probable class), `cells_probabilities.tif`,
+    `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of a stack are numbered from 0.
+
+    Args:
+        segment: From `open_model`.
+        paths: Files and folders.
+        out: Folder for the results, made if need be.
+        settings: How to tell objects apart; None for classes alone.
+
+    Yields:
+        Paths of the files written.
+
+    Raises:
+        ValueError: If an image cannot be read or does not fit the model; the message names it.
+    """
+    files = image_files(paths)
+    stems = [file.stem for file in files]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise ValueError(
+            f"Expected images with different names, as results are named after them. Received {twice[0]!r} twice."
+        )
+    for file in tqdm(files, unit="image", desc="segmenting", disable=None):
+        pages = image_io.read_stack(file)
+        for number, page in enumerate(pages):
+            stem = file.stem if len(pages) == 1 else f"{file.stem}_{number:04d}"
+            try:
+                probabilities = segment(page)
+            except ValueError as error:
+                raise ValueError(f"{file}: {error}") from error
+            yield from _write(out / stem, page, probabilities, settings)
+
+
+def foreground(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Probability of anything but background: `(height, width)` from `(height, width, classes)`."""
+    if probabilities.shape[-1] == 1:
+        return np.asarray(probabilities[..., 0])
+    return np.asarray(np.clip(1.0 - probabilities[..., 0], 0.0, 1.0))
+
+
+def most_probable(probabilities: NDArray[np.float32]) -> NDArray[np.int32]:
+    """Class per pixel: `(height, width)` from `(height, width, classes)`; of one class, p > 0.5."""
+    if probabilities.shape[-1] == 1:
+        return (probabilities[..., 0] > 0.5).astype(np.int32)
+    return np.asarray(probabilities.argmax(axis=-1), np.int32)
+
+
+def _write(
+    stem: Path, image: NDArray[Any], probabilities: NDArray[np.float32], settings: InstanceSettings | None
+) -> Iterator[Path]:
+    shown = labels = most_probable(probabilities)
+    if settings is not None:
+        shown = find_instances(foreground(probabilities), settings.threshold, settings.min_size, grow=1)
+    results: dict[str, Callable[[Path], None]] = {
+        "labels.png": lambda path: image_io.write_labels(path, labels),
+        "probabilities.tif": lambda path: image_io.write_probabilities(path, probabilities),
+        "overlay.png": lambda path: image_io.write_image(path, pictures.overlay(image, shown)),
+    }
+    if settings is not None:
+        results["instances.tif"] = lambda path: image_io.write_labels(path, shown)
+    for name, write in results.items():
+        path = stem.with_name(f"{stem.name}_{name}")
+        write(path)
+        yield path
+
+
+def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: float, components: bool) -> Iterator[Path]:
+    """Weight maps of label images: `cells_weights.tif` (float32) and the picture `cells_weights.png`.
+
+    Args:
+        paths: Label files and folders of them.
+        out: Folder for the results, made if need be.
+        w0: Height of the border term of equation 2.
+        sigma: Its width in pixels.
+        components: Whether labels are masks or classes whose connected components are the objects.
+
+    Yields:
+        Paths of the files written.
+
+    Raises:
+        ValueError: If a file holds no labels, or only one object although `components` is false.
+    """
+    from keras_unet.pipeline import components as class_components
+    from keras_unet.weight_maps import weight_map
+
+    for file in image_files(paths):
+        pages = image_io.read_label_stack(file)
+        for number, page in enumerate(pages):
+            labels = class_components(page.astype(np.int32)) if components else page
+            if not components and _looks_like_a_mask(page):
+                raise ValueError(
+                    f"{file}: expected instance ids. Received the one value {page.max()} in several separate objects: "
+                    "use --components for masks."
+                )
+            weights = weight_map(labels, w0=w0, sigma=sigma)
+            stem = file.stem if len(pages) == 1 else f"{file.stem}_{number:04d}"
+            tiff, picture = out / f"{stem}_weights.tif", out / f"{stem}_weights.png"
+            image_io.write_probabilities(tiff, weights[..., None])
+            panels = [pictures.coloured(labels), pictures.heat(weights)]
+            image_io.write_image(
+                picture, pictures.side_by_side(panels, ["objects", f"weights 0 to {weights.max():.2f}"])
+            )
+            yield from (tiff, picture)
+
+
+def _looks_like_a_mask(labels: NDArray[Any]) -> bool:
+    """Whether one value marks several objects, so that it cannot be an instance id."""
+    values = np.unique(labels[labels > 0])
+    return len(values) == 1 and int(connected_components(labels).max()) > 1

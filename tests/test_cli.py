@@ -1,0 +1,183 @@
+"""The command as a user types it: exit status, one sentence for a mistake, and the files it leaves."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+import keras_unet as ku
+from keras_unet import image_io
+
+COMMANDS = ("demo", "train", "evaluate", "predict", "export", "weight-map", "info")
+
+
+def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    command = [Path(sys.executable).parent / "keras-unet", *arguments]
+    return subprocess.run(
+        [str(part) for part in command], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL
+    )
+
+
+def mistake(*arguments: object, cwd: Path | None = None) -> str:
+    """The sentence that a mistake is answered with."""
+    done = run(*arguments, cwd=cwd)
+    assert done.returncode == 1, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert lines[-1].startswith("keras-unet: ")
+    assert "Traceback" not in done.stderr
+    return lines[-1]
+
+
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("net") / "net.keras"
+    ku.UNet((None, None, 1), filters=2, depth=1).save(path)
+    return path
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_subcommand_has_help(command: str) -> None:
+    done = run(command, "--help")
+    assert done.returncode == 0
+    assert "Usage: keras-unet" in done.stdout
+
+
+def test_wrong_use_ends_in_status_2() -> None:
+    assert run("no-such-command").returncode == 2
+    assert run("predict").returncode == 2
+    assert run("train", "synthetic").returncode == 2
+
+
+def test_info_prints_the_papers_figures() -> None:
+    done = run("info")
+    assert done.returncode == 0, done.stderr
+    for figure in ("31,030,658", "150.4 G", "572 x 572 -> 388 x 388", "188, 204, 220"):
+        assert figure in done.stdout
+    assert done.stderr == "", "TensorFlow's start-up messages are held back"
+
+
+def test_info_names_the_nearest_legal_size() -> None:
+    assert "Nearest legal: 572 or 588" in mistake("info", "--size", "573")
+
+
+def test_predict_writes_labels_probabilities_overlay_and_instances(net: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 255, (33, 47)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "one.png")
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([image] * 2), photometric="minisblack")
+    out = tmp_path / "out"
+    done = run("predict", net, tmp_path / "one.png", tmp_path / "stack.tif", "--out", out, "--instances")
+    assert done.returncode == 0, done.stderr
+    kinds = ("labels.png", "probabilities.tif", "overlay.png", "instances.tif")
+    stems = ("one", "stack_0000", "stack_0001")
+    assert {path.name for path in out.iterdir()} == {f"{stem}_{kind}" for stem in stems for kind in kinds}
+    probabilities = tifffile.imread(out / "one_probabilities.tif")
+    np.testing.assert_allclose(np.moveaxis(probabilities, 0, -1), ku.predict(ku.load_model(net), image), atol=1e-5)
+    np.testing.assert_array_equal(image_io.read_labels(out / "one_labels.png"), probabilities.argmax(axis=0))
+
+
+def test_exported_model_predicts_what_the_keras_file_predicts(net: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (21, 30)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "cells.png")
+    done = run("export", net, "models/cells", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "models" / "cells" / "1" / "saved_model.pb").is_file()
+    done = run("predict", "models/cells", "cells.png", "--out", "served", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    served = np.moveaxis(tifffile.imread(tmp_path / "served" / "cells_probabilities.tif"), 0, -1)
+    np.testing.assert_allclose(served, ku.predict(ku.load_model(net), image), atol=1e-4)
+
+
+def test_weight_map_writes_the_map_and_its_picture(tmp_path: Path) -> None:
+    labels = np.zeros((40, 50), np.uint16)
+    labels[5:20, 5:20], labels[5:20, 23:40] = 1, 2
+    tifffile.imwrite(tmp_path / "cells.tif", labels)
+    done = run("weight-map", tmp_path / "cells.tif", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "cells_weights.tif"), ku.weight_map(labels), rtol=1e-6)
+    assert image_io.read_image(tmp_path / "cells_weights.png").shape[2] == 3
+
+
+def test_weight_map_asks_how_to_read_a_mask(tmp_path: Path) -> None:
+    mask = np.zeros((40, 50), np.uint8)
+    mask[5:20, 5:20] = mask[5:20, 25:40] = 255
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    assert "use --components" in mistake("weight-map", tmp_path / "mask.png", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert run("weight-map", tmp_path / "mask.png", "--out", tmp_path / "out", "--components").returncode == 0
+
+
+def test_predict_names_what_is_wrong_with_an_image(net: Path, tmp_path: Path) -> None:
+    (tmp_path / "text.png").write_text("no image")
+    Image.fromarray(np.zeros((9, 9, 3), np.uint8)).save(tmp_path / "colour.png")
+    tifffile.imwrite(tmp_path / "nan.tif", np.full((9, 9), np.nan, np.float32))
+    (tmp_path / "empty").mkdir()
+    sentences = {
+        "text.png": "text.png",
+        "colour.png": "Expected 1 channel",
+        "nan.tif": "NaN",
+        "empty": "Expected a folder that holds images",
+        "missing.png": "not found",
+    }
+    for name, sentence in sentences.items():
+        assert sentence in mistake("predict", net, tmp_path / name, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_predict_names_what_is_wrong_with_a_model(tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    assert "model.keras" in mistake("predict", tmp_path, tmp_path / "a.png", "--out", tmp_path / "out")
+    assert "does not exist" in mistake("predict", tmp_path / "none", tmp_path / "a.png", "--out", tmp_path / "out")
+
+
+def test_two_images_of_one_name_are_refused(net: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / folder / "cell.png")
+    sentence = mistake("predict", net, tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
+    assert "'cell' twice" in sentence
+
+
+def test_train_names_the_nearest_key_and_leaves_nothing(tmp_path: Path) -> None:
+    sentence = mistake("train", "synthetic", "--out", tmp_path / "run", "--set", "training.stepz=3")
+    assert "Did you mean steps?" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_without_data_names_the_folder(tmp_path: Path) -> None:
+    sentence = mistake("train", "isbi2012-small", "--data", tmp_path / "nowhere", "--out", tmp_path / "run")
+    assert "nowhere" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_evaluate_and_resume_refusal(tmp_path: Path) -> None:
+    small = [
+        "model.filters=2",
+        "model.depth=1",
+        "training.input_size=34",
+        "training.steps=4",
+        "optimizer.warmup_steps=0",
+    ]
+    small += ["data.options={count=4,size=48}", "training.validate_every=2", "model.padding=valid"]
+    arguments = ["train", "synthetic", "--out", tmp_path / "run"]
+    for change in small:
+        arguments += ["--set", change]
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model.keras").is_file()
+    done = run("evaluate", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert "pixel error" in done.stdout
+    assert "--overwrite" in mistake(*arguments)
+
+
+def test_demo_in_a_small_mode_ends_with_its_picture(tmp_path: Path) -> None:
+    done = run("demo", "--out", tmp_path / "demo", "--steps", "2")
+    assert done.returncode == 0, done.stderr
+    picture = image_io.read_image(tmp_path / "demo" / "overlay.png")
+    assert picture.shape[1] > 4 * 768
+    assert "overlay.png" in done.stdout
+    assert (tmp_path / "demo" / "models" / "cells" / "1" / "saved_model.pb").is_file()

@@ -3,8 +3,9 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-if __name__ != "keras_unet.export":
-    raise ImportError(f"Import this room as keras_unet.export. Received {__name__!r}, which would load it twice.")
+if __name__ == "export":
+    # A second copy of the modules under this name would hold a second copy of every class.
+    raise ImportError("Import keras_unet.export instead of export: the folder is part of the package keras_unet.")
 
 _NAMES = {
     "save": "saved_model",

@@ -95,7 +95,7 @@ def test_installed_command_answers(installed: Path, tmp_path: Path) -> None:
 def test_rooms_refuse_to_load_as_a_twin_from_the_root(room: str) -> None:
     done = run(sys.executable, "-c", f"import {room}", cwd=ROOT)
     assert done.returncode == 1
-    assert f"import keras_unet.{room}" in done.stderr.splitlines()[-1]
+    assert f"Import keras_unet.{room} instead" in done.stderr.splitlines()[-1]
 
 
 def test_importing_the_package_loads_no_heavy_library() -> None:

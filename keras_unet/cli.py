@@ -122,7 +122,6 @@ def weight_map(
     ] = False,
 ) -> None:
     """Write the weight map of equation 2 (float32 TIFF) of label images, and a picture of each."""
-    _import_tensorflow()
     from keras_unet.commands.prediction import weight_map_files
 
     for path in weight_map_files(labels, out, w0=w0, sigma=sigma, components=components):

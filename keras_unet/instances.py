@@ -35,6 +35,27 @@ def connected_components(mask: npt.ArrayLike) -> Labels:
     return np.asarray(labels, dtype=np.int32)
 
 
+def class_components(classes: npt.ArrayLike) -> Labels:
+    """Number the 4-connected components of each class but 0, so that objects of different classes stay apart.
+
+    Args:
+        classes: (height, width) integers, 0 for background.
+
+    Returns:
+        (height, width) int32 ids from 1 without gaps, 0 for background.
+
+    Raises:
+        ValueError: the classes are not two-dimensional or have no pixels.
+    """
+    classes = np.asarray(classes)
+    _check_plane(classes, "classes")
+    ids = np.zeros(classes.shape, np.int32)
+    for value in np.unique(classes[classes > 0]):
+        parts = connected_components(classes == value)
+        ids = np.where(parts > 0, parts + ids.max(), ids)
+    return ids
+
+
 def instances(probability: npt.ArrayLike, threshold: float = 0.5, min_size: int = 0, grow: int = 0) -> Labels:
     """Tell objects apart: threshold, 4-connected components, no small ones, grown back.
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from keras_unet.augment import AugmentationSettings, TileAugmenter
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.geometry import Geometry
-from keras_unet.instances import connected_components
+from keras_unet.instances import class_components
 from keras_unet.weight_maps import border_term, class_weights_from_counts, separation_border
 
 ClassWeights = Literal["balanced"] | Sequence[float] | None
@@ -101,16 +101,7 @@ def _instances(sample: Sample, data: LabelledImages) -> NDArray[np.int32]:
     labels = sample.labels
     if data.ignore_label is not None:
         labels = np.where(labels == data.ignore_label, 0, labels)
-    return labels if data.kind == "instances" else components(labels)
-
-
-def components(label: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Object ids `(height, width)`: the 4-connected components of each class but 0."""
-    ids = np.zeros(label.shape, np.int32)
-    for value in np.unique(label[label > 0]):
-        parts = connected_components(label == value)
-        ids = np.where(parts > 0, parts + ids.max(), ids)
-    return ids
+    return labels if data.kind == "instances" else class_components(labels)
 
 
 def training_dataset(

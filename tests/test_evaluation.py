@@ -87,6 +87,19 @@ def test_touching_objects_merged_into_one_do_not_count_as_separated() -> None:
     assert (figures["touching_pairs"], figures["separated_pairs"], figures["objects_found"]) == (1, 0, 1)
 
 
+def test_the_threshold_of_objects_can_be_chosen_by_seg() -> None:
+    """A bridge of probability 0.75 merges the cells below 0.8; from 0.9 on a broad rim is lost."""
+    probability = np.zeros((12, 22), np.float32)
+    probability[1:11, 1:11] = probability[1:11, 12:21] = 0.85
+    probability[4:8, 4:8] = probability[4:8, 15:18] = 1.0
+    probability[1:11, 11] = 0.75
+    predicted = np.stack([1 - probability, probability], axis=-1)
+    chosen = evaluate(lambda image: predicted, touching(), threshold=None)
+    assert (chosen["threshold"], chosen["separated_pairs"]) == (0.8, 1)
+    fixed = evaluate(lambda image: predicted, touching())
+    assert (fixed["threshold"], fixed["separated_pairs"]) == (0.5, 0)
+
+
 def test_data_without_any_cell_have_no_challenge_errors_instead_of_failing() -> None:
     figures = evaluate(lambda image: one_hot([[0, 0]]), data_of([[0, 0]]))
     assert (figures["pixel_error"], figures["rand_error"]) == (None, None)

@@ -10,7 +10,8 @@ import keras_unet as ku
 from keras_unet.augment import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.geometry import Geometry
-from keras_unet.pipeline import class_balance, components, prepare, training_dataset, validation_dataset
+from keras_unet.instances import class_components
+from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
 
 NET = Geometry(depth=1)
 TILE = 36  # 20 come out
@@ -41,8 +42,8 @@ def batches(number: int, **changes: object) -> list[tuple[np.ndarray, ...]]:
 def test_instances_become_foreground_with_the_separation_border_cut() -> None:
     (example, *_) = prepare(cells(1))
     np.testing.assert_array_equal(example.label, ku.separation_border(cells(1)[0].labels) > 0)
-    assert components(example.label).max() == 3
-    assert components(cells(1, "classes")[0].labels).max() == 2
+    assert class_components(example.label).max() == 3
+    assert class_components(cells(1, "classes")[0].labels).max() == 2
 
 
 def test_weights_are_equation_2_with_the_class_weights_of_the_whole_set() -> None:

@@ -173,7 +173,7 @@ def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress)
             "keras": keras.__version__,
             "python": platform.python_version(),
         },
-        "validation": None if parts.validate is None else evaluate(model, parts.validate),
+        "validation": None if parts.validate is None else evaluate(model, parts.validate, threshold=None),
     }
     write_text(folder.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
     return report

@@ -3,16 +3,18 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import image_io, pictures
-from keras_unet.instances import connected_components
+from keras_unet.instances import class_components, connected_components
 from keras_unet.instances import instances as find_instances
-from keras_unet.unet import UNet, load_model
+
+if TYPE_CHECKING:
+    from keras_unet.unet import UNet
 
 Segmenter = Callable[[NDArray[Any]], NDArray[np.float32]]
 """An image `(height, width, channels)` to probabilities `(height, width, classes)`."""
@@ -26,7 +28,7 @@ class InstanceSettings:
     min_size: int = 0
 
 
-def load_keras(path: Path) -> UNet:
+def load_keras(path: Path) -> "UNet":
     """The net of a run folder or a `.keras` file.
 
     Raises:
@@ -38,6 +40,8 @@ def load_keras(path: Path) -> UNet:
             f"Expected a run folder that holds model.keras, or a .keras file. Received {str(path)!r}, "
             + ("a folder without one." if path.is_dir() else "which does not exist.")
         )
+    from keras_unet.unet import load_model
+
     return load_model(file)
 
 
@@ -198,13 +202,12 @@ def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: floa
     Raises:
         ValueError: If a file holds no labels, or only one object although `components` is false.
     """
-    from keras_unet.pipeline import components as class_components
     from keras_unet.weight_maps import weight_map
 
     for file in image_files(paths):
         pages = image_io.read_label_stack(file)
         for number, page in enumerate(pages):
-            labels = class_components(page.astype(np.int32)) if components else page
+            labels = class_components(page) if components else page
             if not components and _looks_like_a_mask(page):
                 raise ValueError(
                     f"{file}: expected instance ids. Received the one value {page.max()} in several separate objects: "

@@ -18,6 +18,10 @@ app = typer.Typer(
 
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
 Tile = Annotated[int | None, typer.Option(help="Input tile in pixels; the default suits the memory at hand.", min=1)]
+Threshold = Annotated[
+    float | None,
+    typer.Option(help="Foreground probability of an object; by default the one validated in training.", min=0, max=1),
+]
 ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
 
 
@@ -37,7 +41,7 @@ def demo(
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Argument(help="A preset (synthetic, isbi2012, isbi2012-small) or a TOML file.")],
+    config: Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")],
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes an unfinished run.")],
     data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
     changes: Annotated[
@@ -60,15 +64,18 @@ def evaluate(
     model: ModelPath,
     data: Annotated[Path | None, typer.Option(help="Labelled images; by default the run's validation set.")] = None,
     dataset: Annotated[str, typer.Option(help="How to read --data: folder, isbi2012.")] = "folder",
+    threshold: Threshold = None,
     tile: Tile = None,
 ) -> None:
     """Print IoU and Dice per class, pixel and Rand error."""
     _import_tensorflow()
-    from keras_unet.commands.prediction import open_model
+    from keras_unet.commands.prediction import open_model, validated_threshold
     from keras_unet.training import evaluation
 
     images = evaluation.validation_data(model) if data is None else _load(dataset, data)
-    typer.echo(evaluation.format_table(evaluation.evaluate(open_model(model, tile=tile), images)))
+    level = validated_threshold(model) if threshold is None else threshold
+    figures = evaluation.evaluate(open_model(model, tile=tile), images, threshold=level)
+    typer.echo(evaluation.format_table(figures))
 
 
 @app.command()
@@ -77,15 +84,16 @@ def predict(
     images: Annotated[list[Path], typer.Argument(help="Image files, stacks, or folders of them.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     instances: Annotated[bool, typer.Option("--instances", help="Number the objects too.")] = False,
-    threshold: Annotated[float, typer.Option(help="Foreground probability of an object.", min=0, max=1)] = 0.5,
+    threshold: Threshold = None,
     min_size: Annotated[int, typer.Option(help="Smallest object in pixels.", min=0)] = 0,
     tile: Tile = None,
 ) -> None:
     """Segment images of any size: labels, probabilities and a coloured overlay for each."""
     _import_tensorflow()
-    from keras_unet.commands.prediction import InstanceSettings, open_model, predict_files
+    from keras_unet.commands.prediction import InstanceSettings, open_model, predict_files, validated_threshold
 
-    settings = InstanceSettings(threshold, min_size) if instances else None
+    level = validated_threshold(model) if threshold is None else threshold
+    settings = InstanceSettings(level, min_size) if instances else None
     for path in predict_files(open_model(model, tile=tile), images, out, settings):
         typer.echo(path)
 
@@ -101,9 +109,9 @@ def export(
     """Write a SavedModel that TensorFlow Serving segments images of any size with."""
     _import_tensorflow()
     from keras_unet import export as room
-    from keras_unet.commands.prediction import load_keras
+    from keras_unet.commands.prediction import export_details, load_keras
 
-    path = room.save(load_keras(model), out, version=version, tile=tile, input_dtype=dtype)
+    path = room.save(load_keras(model), out, version=version, tile=tile, input_dtype=dtype, **export_details(model))
     typer.echo(f"Exported to {path}")
     typer.echo("Serve it with TensorFlow Serving:")
     typer.echo(

@@ -14,8 +14,8 @@ def refused(values: dict, match: str) -> None:
         config_from_dict(values)
 
 
-def test_presets_are_the_three_promised_and_all_load() -> None:
-    assert presets() == ["isbi2012", "isbi2012-small", "synthetic"]
+def test_the_promised_presets_are_there_and_all_load() -> None:
+    assert {"isbi2012", "isbi2012-small", "synthetic"} <= set(presets())
     for name in presets():
         assert isinstance(load_config(name), Config)
 

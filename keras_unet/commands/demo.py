@@ -1,6 +1,5 @@
 """`keras-unet demo`: the whole path on generated cells, from training to an exported model that counts them."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import export, image_io, pictures, training
-from keras_unet.commands.prediction import foreground, load_keras, open_model
+from keras_unet.commands.prediction import export_details, foreground, load_keras, open_model, validated_threshold
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances import connected_components, grow_instances, instances, separated_pairs
@@ -21,7 +20,7 @@ _MIN_SIZE = 60  # pixels, a fortieth of a typical cell
 NEXT_STEPS = """\
 Now with your own images, say my/images/*.tif with one label image each in my/labels:
 
-  keras-unet train isbi2012-small --set data.name=folder --data my --out run
+  keras-unet train folder --data my --out run
   keras-unet predict run my/new-images --out results --instances
   keras-unet export run models/cells
 """
@@ -34,26 +33,25 @@ def run_demo(out: Path, *, seed: int = 0, steps: int | None = None, overwrite: b
         out: Folder for the run, the exported model, the unseen image and the pictures of the result.
         seed: Of the cells, the initial weights and the augmentation.
         steps: Training steps; the preset's by default.
-        overwrite: Whether to replace what `out` holds.
+        overwrite: Whether to replace an earlier demo; the exported model becomes its next version.
 
     Returns:
         `cells` (counted), `cells_in_truth`, and the shares of touching pairs told apart: `separated` by the net and
         `separated_by_threshold` by a threshold on the raw image.
 
     Raises:
-        ValueError: If `out` holds something else.
+        ValueError: If `out` holds a finished demo, or something else.
     """
-    if overwrite and (out / "run").is_dir():
-        _remove(out)
     overrides = [f"training.seed={seed}", f"data.options.seed={seed}"]
     if steps is not None:
         overrides += [f"training.steps={steps}", f"optimizer.warmup_steps={min(50, steps // 10)}"]
-    training.run(training.load_config("synthetic", overrides), out / "run")
-    version = export.save(load_keras(out / "run"), out / "models" / "cells")
+    training.run(training.load_config("synthetic", overrides), out / "run", overwrite=overwrite)
+    version = export.save(load_keras(out / "run"), out / "models" / "cells", **export_details(out / "run"))
     print(f"\nSegmenting an unseen image of {UNSEEN_SIZE} x {UNSEEN_SIZE} pixels with {version}")
     unseen = synthetic(1, UNSEEN_SIZE, seed=_UNSEEN_SEED + seed)[0]
     probability = foreground(open_model(version)(unseen.image))
-    found = instances(probability, min_size=_MIN_SIZE, grow=1)
+    # The threshold that told the cells of the validation images apart best.
+    found = instances(probability, validated_threshold(version), _MIN_SIZE, grow=1)
     figures = _figures(unseen, found)
     _write(out, unseen, probability, found)
     _tell(out, version, figures)
@@ -107,10 +105,3 @@ Made in {out}:
 
 {NEXT_STEPS}"""
     )
-
-
-def _remove(out: Path) -> None:
-    for name in ("run", "models"):
-        shutil.rmtree(out / name, ignore_errors=True)
-    for name in ("overlay.png", "instances.tif", "unseen.png"):
-        (out / name).unlink(missing_ok=True)

@@ -1,5 +1,6 @@
 """`keras-unet predict` and `weight-map`: models and images found on disk, results written beside each other."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +44,36 @@ def load_keras(path: Path) -> "UNet":
     from keras_unet.unet import load_model
 
     return load_model(file)
+
+
+def run_report(path: Path) -> dict[str, Any]:
+    """What a finished run reported; empty for anything else."""
+    file = path / "report.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def validated_threshold(path: Path) -> float:
+    """Foreground probability of an object that told the objects of the validation images apart best, else 0.5.
+
+    Args:
+        path: As for `open_model`; an exported model carries the threshold of its run.
+    """
+    exported = _exported(path)
+    if exported is None:
+        figures = run_report(path).get("validation") or {}
+    else:
+        from keras_unet.export import read_description
+
+        figures = read_description(exported).get("metadata") or {}
+    return float(figures.get("threshold", 0.5))
+
+
+def export_details(path: Path) -> dict[str, Any]:
+    """Class names and validation figures of a run, as `keras_unet.export.save` takes them; empty for a bare file."""
+    report = run_report(path)
+    if not report:
+        return {}
+    return {"class_names": report["classes"], "metadata": report["validation"] or {}}
 
 
 def open_model(path: Path, tile: int | None = None) -> Segmenter:

@@ -1,10 +1,10 @@
 """Do the border weights of equation 2 separate touching cells? Two equal nets, with and without the border term.
 
-    python benchmarks/border_weights.py [--seeds 0 1 2] [--steps 400]
+    python benchmarks/border_weights.py [--seeds 0 1 2] [--steps 600]
 
 Both nets see the same tiles in the same order from the same initial weights, with balanced classes; they differ in w0
 alone. Reported: of the pairs of cells that touch in unseen images, the share whose cells are both matched
-(IoU > 0.5) to different objects, and the ratio of the two. About 4 minutes for three seeds on two CPU cores.
+(IoU > 0.5) to different objects, and the ratio of the two. About 6 minutes for three seeds on two CPU cores.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def share_separated(model: ku.UNet, data: LabelledImages) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=600)
     arguments = parser.parse_args()
     print(f"{'seed':>4} {'without border term':>20} {'with (w0 = 10)':>15} {'ratio':>6}")
     for seed in arguments.seeds:

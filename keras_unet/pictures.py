@@ -58,7 +58,7 @@ def outlines(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:
     return np.asarray(edge & (labels != 0))
 
 
-def overlay(image: NDArray[Any], labels: NDArray[np.integer[Any]], opacity: float = 0.35) -> Picture:
+def overlay(image: NDArray[Any], labels: NDArray[np.integer[Any]], opacity: float = 0.45) -> Picture:
     """The image with its objects tinted and outlined.
 
     Args:

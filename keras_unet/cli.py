@@ -158,7 +158,9 @@ def _import_tensorflow() -> None:
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()  # looks for a GPU and complains where there is none
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())

@@ -230,7 +230,8 @@ def write_probabilities(path: FilePath, probabilities: Pixels) -> None:
     if probabilities.ndim != 3 or 0 in probabilities.shape:
         raise ValueError(f"{path}: expected probabilities (height, width, classes). Received {probabilities.shape}.")
     planes = np.moveaxis(probabilities.astype(np.float32), -1, 0)
-    _save_tiff(path, planes, photometric="minisblack", metadata={"axes": "CYX"})
+    planes, axes = (planes[0], "YX") if len(planes) == 1 else (planes, "CYX")
+    _save_tiff(path, planes, photometric="minisblack", metadata={"axes": axes})
 
 
 def _label_dtype(labels: Pixels, path: Path) -> type[np.generic]:

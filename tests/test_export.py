@@ -322,10 +322,3 @@ def test_models_that_have_no_uint8_label_map_or_are_no_unet_are_refused(tmp_path
         export.save(net(num_classes=256), tmp_path)
     with pytest.raises(ValueError, match=r"Expected a keras_unet\.UNet\. Received a Sequential"):
         export.save(keras.Sequential(), tmp_path)
-
-
-def test_the_room_is_not_loaded_under_a_second_name():
-    process = subprocess.run(
-        [sys.executable, "-c", "import export"], capture_output=True, text=True, cwd=ROOT, check=False
-    )
-    assert "Import this room as keras_unet.export" in process.stderr

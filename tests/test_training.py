@@ -514,14 +514,6 @@ def test_a_batch_that_devices_cannot_share_is_refused() -> None:
         check_batch_size(6, SimpleNamespace(num_replicas_in_sync=4))
 
 
-def test_the_room_refuses_its_bare_name() -> None:
-    """From the root of the repository `import training` would load every class twice."""
-    root = Path(__file__).parents[1]
-    done = subprocess.run([sys.executable, "-c", "import training"], cwd=root, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("ImportError: Import keras_unet.training instead of training")
-
-
 def test_validation_data_are_those_of_the_run(tmp_path: Path) -> None:
     from keras_unet.training.evaluation import validation_data
 

@@ -3,7 +3,6 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +36,7 @@ def describe(
         "tile": {"height": tiler.tile[0], "width": tiler.tile[1], "batch_size": tiler.batch_size},
         "tiled_equals_one_pass": model.exact_tiling,
         "parameters": model.count_params(),
-        "versions": {name: version(name) for name in ("keras-unet", "tensorflow", "keras")},
+        "versions": _versions(),
         "metadata": dict(metadata or {}),
     }
     try:
@@ -72,6 +71,16 @@ def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"Expected JSON in {str(file)!r}. Received a damaged file: {error}.") from None
     return description
+
+
+def _versions() -> dict[str, str]:
+    # Not by the distributions' metadata: TensorFlow comes as tensorflow, tensorflow-cpu and others.
+    import keras
+    import tensorflow as tf
+
+    import keras_unet
+
+    return {"keras-unet": keras_unet.__version__, "tensorflow": tf.__version__, "keras": keras.__version__}
 
 
 def _geometry(geometry: Geometry) -> dict[str, Any]:

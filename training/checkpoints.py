@@ -119,7 +119,7 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{progress.step:08d}.npz"
         with written_aside(path) as aside, open(aside, "wb") as file:
-            np.savez(file, allow_pickle=False, **arrays, **{_PROGRESS: np.asarray(json.dumps(asdict(progress)))})
+            np.savez(file, **arrays, **{_PROGRESS: np.asarray(json.dumps(asdict(progress)))})
         self._prune(progress)
         return path
 

@@ -182,10 +182,10 @@ def _element_maker(
 
 
 def value_range(examples: Sequence[Example]) -> tuple[float, float]:
-    """Lowest and highest pixel of the images, at least 1 apart."""
+    """Lowest and highest pixel of the images; of flat images the highest is taken as one more."""
     low = min(float(example.image.min()) for example in examples)
     high = max(float(example.image.max()) for example in examples)
-    return low, max(high, low + 1.0) if high <= low else high
+    return low, high if high > low else low + 1.0
 
 
 def validation_dataset(

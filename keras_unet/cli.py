@@ -1,12 +1,16 @@
 """The command `keras-unet`. TensorFlow is loaded by the subcommand that needs it, so that `--help` is instant."""
 
 import os
+import re
+import shlex
 import sys
 import tempfile
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from keras_unet import __version__
 
 app = typer.Typer(
     name="keras-unet",
@@ -23,6 +27,21 @@ Threshold = Annotated[
     typer.Option(help="Foreground probability of an object; by default the one validated in training.", min=0, max=1),
 ]
 ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"keras-unet {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """U-Net for TensorFlow: train on few images, segment images of any size, export for TensorFlow Serving."""
 
 
 @app.command()
@@ -104,7 +123,7 @@ def export(
     out: Annotated[Path, typer.Argument(help="Model folder of the server; a version folder is made in it.")],
     version: Annotated[int | None, typer.Option(help="Version number; the next one by default.", min=1)] = None,
     tile: Tile = None,
-    dtype: Annotated[str, typer.Option(help="Pixel type of requests: float32, uint8, uint16.")] = "float32",
+    dtype: Annotated[str, typer.Option(help="Pixel type of requests: float32, uint8, uint16, int16.")] = "float32",
 ) -> None:
     """Write a SavedModel that TensorFlow Serving segments images of any size with."""
     _import_tensorflow()
@@ -114,9 +133,8 @@ def export(
     path = room.save(load_keras(model), out, version=version, tile=tile, input_dtype=dtype, **export_details(model))
     typer.echo(f"Exported to {path}")
     typer.echo("Serve it with TensorFlow Serving:")
-    typer.echo(
-        f"  docker run -p 8501:8501 -v {out.resolve()}:/models/{out.name} -e MODEL_NAME={out.name} tensorflow/serving"
-    )
+    mount, name = shlex.quote(f"{out.resolve()}:/models/{out.name}"), shlex.quote(f"MODEL_NAME={out.name}")
+    typer.echo(f"  docker run -p 8501:8501 -v {mount} -e {name} tensorflow/serving")
 
 
 @app.command("weight-map")
@@ -160,6 +178,7 @@ def _import_tensorflow() -> None:
         try:
             import tensorflow as tf
 
+            tf.get_logger().setLevel("ERROR")  # advice on retracing is for programmers
             tf.config.list_physical_devices()  # looks for a GPU and complains where there is none
         except BaseException:
             held.seek(0)
@@ -184,8 +203,21 @@ def main() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         app()
-    except (ValueError, OSError) as error:
-        if os.environ.get("KERAS_UNET_TRACEBACK"):
+    except Exception as error:
+        sentence = _sentence(error)
+        if sentence is None or os.environ.get("KERAS_UNET_TRACEBACK"):
             raise
-        print(f"keras-unet: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"keras-unet: {sentence}", file=sys.stderr)
         sys.exit(1)
+
+
+def _sentence(error: Exception) -> str | None:
+    """What to tell of an error on one line; None for an error that is ours to mend and shows where it arose."""
+    # TensorFlow's error is told by name, as TensorFlow may not have been imported.
+    if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
+        return "Expected enough memory. Received an image, tile, batch or net too large for it: try a smaller one."
+    if not isinstance(error, ValueError | OSError):
+        return None
+    # Keras wraps what a layer raised in what it was called with; the cause stands between two codes for bold.
+    inner = re.search("\x1b\\[1m(.*?)\x1b\\[0m", str(error), re.DOTALL)
+    return " ".join((inner[1] if inner else str(error)).split())

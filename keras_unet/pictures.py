@@ -11,6 +11,7 @@ Picture = NDArray[np.uint8]
 
 _CAPTION_HEIGHT = 28  # pixels
 _GAP = 6  # pixels
+_COLOURS = 1024
 _GOLDEN_ANGLE = 137.508 / 360.0  # turns: consecutive ids get hues far apart
 
 
@@ -43,8 +44,9 @@ def colours(count: int) -> Picture:
 
 
 def coloured(labels: NDArray[np.integer[Any]]) -> Picture:
-    """A colour per class or instance; `(height, width)` integers, 0 is black."""
-    return np.asarray(colours(int(labels.max(initial=0)) + 1)[labels])
+    """A colour per class or instance; `(height, width)` integers from 0, which is black. Colours come again in turn."""
+    turn = np.where(labels == 0, 0, (labels - 1) % (_COLOURS - 1) + 1)
+    return np.asarray(colours(_COLOURS)[turn.astype(np.intp)])
 
 
 def outlines(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:

@@ -71,10 +71,14 @@ def prepare(
         ValueError: If the number of class weights is not the number of classes.
     """
     if isinstance(class_weights, str):
+        if class_weights != "balanced":
+            raise ValueError(f'Expected class_weights "balanced", None or numbers. Received {class_weights!r}.')
         class_weights = class_balance(data)
     weights = np.ones(data.num_classes) if class_weights is None else np.asarray(class_weights, np.float64)
     if weights.shape != (data.num_classes,):
         raise ValueError(f"Expected {data.num_classes} class weights, one per class. Received {weights.tolist()}.")
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise ValueError(f"Expected class weights of at least 0, not all of them 0. Received {weights.tolist()}.")
     return tuple(_example(sample, data, w0, sigma, weights.astype(np.float32)) for sample in data)
 
 

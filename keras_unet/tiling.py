@@ -190,7 +190,7 @@ def tiler_for(
     """
     check_batch_size(batch_size)
     if tile is not None:
-        return Tiler(model.geometry, (tile, tile) if isinstance(tile, int) else (tile[0], tile[1]), batch_size)
+        return Tiler(model.geometry, _height_and_width(tile), batch_size)
     if memory is None and model in _default_tilers and _default_tilers[model].batch_size == batch_size:
         return _default_tilers[model]
     budget = free_memory() // 4 if memory is None else memory
@@ -199,6 +199,14 @@ def tiler_for(
     if memory is None:
         _default_tilers[model] = tiler
     return tiler
+
+
+def _height_and_width(tile: Any) -> tuple[int, int]:
+    sizes = np.asarray(tile)
+    if sizes.dtype.kind not in "iu" or sizes.shape not in ((), (2,)):
+        raise ValueError(f"Expected a tile as one whole number of pixels or (height, width). Received {tile!r}.")
+    height, width = np.broadcast_to(sizes, 2).tolist()
+    return height, width
 
 
 def mirror(index: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
@@ -292,6 +300,9 @@ def _checked_image(image: npt.ArrayLike, channels: int) -> npt.NDArray[Any]:
     if 0 in pixels.shape[-3:]:
         raise ValueError(f"Expected at least one pixel. Received shape {np.shape(image)}.")
     # The extremes show NaN and infinity without a mask as large as the image.
-    if pixels.dtype.kind == "f" and pixels.size and not np.isfinite([pixels.min(), pixels.max()]).all():
-        raise ValueError("Expected finite pixel values. Received NaN or infinity in the image.")
+    if pixels.dtype.kind == "f" and pixels.size:
+        with np.errstate(over="ignore"):
+            extremes = np.array([pixels.min(), pixels.max()], np.float32)
+        if not np.isfinite(extremes).all():
+            raise ValueError("Expected finite pixel values that float32 holds. Received NaN, infinity or larger ones.")
     return pixels

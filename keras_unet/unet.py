@@ -1,6 +1,7 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015) as a functional Keras model."""
 
 import os
+import zipfile
 from typing import Any, Self
 
 import keras
@@ -171,7 +172,14 @@ def load_model(path: str | os.PathLike[str], compile: bool = False) -> UNet:
         raise FileNotFoundError(f"Expected a .keras file. Received {os.fspath(path)!r}, which does not exist.")
     from keras_unet import losses, metrics  # noqa: F401  registers the classes that a compiled model names
 
-    model = keras.saving.load_model(path, compile=compile)
+    if not zipfile.is_zipfile(path):
+        raise ValueError(f"Expected a .keras file. Received {os.fspath(path)!r}, which is damaged or something else.")
+    try:
+        model = keras.saving.load_model(path, compile=compile)
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Expected a .keras file. Received {os.fspath(path)!r}, which cannot be read: {error}"
+        ) from None
     if not isinstance(model, UNet):
         raise ValueError(
             f"Expected a file that holds a UNet. Received a {type(model).__name__} in {os.fspath(path)!r}."

@@ -141,6 +141,40 @@ def test_two_images_of_one_name_are_refused(net: Path, tmp_path: Path) -> None:
     assert "'cell' twice" in sentence
 
 
+def test_results_do_not_mix_with_images_or_each_other(net: Path, tmp_path: Path) -> None:
+    image = Image.fromarray(np.zeros((9, 9), np.uint8))
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        image.save(tmp_path / folder / "cell.png")
+    assert "another folder" in mistake("predict", net, tmp_path / "a", "--out", tmp_path / "a")
+    assert "'cell' twice" in mistake("weight-map", tmp_path / "a", tmp_path / "b", "--out", tmp_path / "out")
+    assert "is a file" in mistake("predict", net, tmp_path / "a", "--out", net)
+    assert not (tmp_path / "out").exists()
+
+
+def test_weight_map_of_huge_ids_takes_no_more_than_the_image(tmp_path: Path) -> None:
+    labels = np.zeros((30, 30), np.uint32)
+    labels[5:12, 5:12], labels[15:22, 5:12] = 2_147_483_647, 2_147_483_000
+    tifffile.imwrite(tmp_path / "cells.tif", labels)
+    assert run("weight-map", tmp_path / "cells.tif", "--out", tmp_path).returncode == 0
+    np.testing.assert_allclose(tifffile.imread(tmp_path / "cells_weights.tif"), ku.weight_map(labels), rtol=1e-6)
+
+
+def test_a_damaged_model_is_named(net: Path, tmp_path: Path) -> None:
+    (tmp_path / "cut.keras").write_bytes(net.read_bytes()[:2000])
+    assert "cut.keras" in mistake("info", tmp_path / "cut.keras")
+
+
+def test_demo_leaves_a_folder_of_other_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "overlay.png").write_text("mine")
+    assert "other files" in mistake("demo", "--out", tmp_path, "--steps", "1")
+    assert (tmp_path / "overlay.png").read_text() == "mine"
+
+
+def test_version_is_printed() -> None:
+    assert run("--version").stdout.strip() == f"keras-unet {ku.__version__}"
+
+
 def test_train_names_the_nearest_key_and_leaves_nothing(tmp_path: Path) -> None:
     sentence = mistake("train", "synthetic", "--out", tmp_path / "run", "--set", "training.stepz=3")
     assert "Did you mean steps?" in sentence

@@ -117,3 +117,17 @@ def test_augmentation_has_the_keys_of_the_library_s_settings_and_their_defaults(
 
     assert AugmentationSettings(**Config().augmentation.model_dump()) == AugmentationSettings()
     assert Config().augmentation.model_dump().keys() == asdict(AugmentationSettings()).keys()
+
+
+@pytest.mark.parametrize("text", ["3-1", "0-99999999999"])
+def test_impossible_ranges_of_samples_are_refused_without_being_written_out(text: str) -> None:
+    from keras_unet.datasets.synthetic import synthetic
+    from keras_unet.training.split import split
+
+    with pytest.raises(ConfigError, match="data.train: Expected"):
+        split(synthetic(4, 32), config_from_dict({"data": {"train": text, "validate": 0}}).data)
+
+
+def test_a_value_range_must_rise() -> None:
+    refused({"model": {"value_range": [5, 1]}}, "lowest and highest")
+    refused({"training": {"batch_size": 10**12}}, "batch_size")

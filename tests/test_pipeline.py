@@ -81,6 +81,12 @@ def test_wrong_number_of_class_weights_is_refused() -> None:
         prepare(cells(), class_weights=(1.0, 2.0, 3.0))
 
 
+@pytest.mark.parametrize("weights", [(-1.0, 1.0), (0.0, 0.0), (float("nan"), 1.0), "inverse"])
+def test_impossible_class_weights_are_refused(weights: object) -> None:
+    with pytest.raises(ValueError, match="Expected class"):
+        prepare(cells(), class_weights=weights)  # type: ignore[arg-type]
+
+
 def test_batches_have_the_shapes_that_fit_takes() -> None:
     ((image, label, weight),) = batches(1)
     assert (image.shape, label.shape, weight.shape) == ((2, 36, 36, 1), (2, 20, 20), (2, 20, 20))

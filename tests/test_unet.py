@@ -1,5 +1,6 @@
 """The paper's network and its variants."""
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,10 @@ def test_loading_something_else_is_refused_in_one_sentence(tmp_path: Path) -> No
     (tmp_path / "text.keras").write_text("not an archive")
     with pytest.raises(ValueError, match="text.keras"):
         ku.load_model(tmp_path / "text.keras")
+    with zipfile.ZipFile(tmp_path / "empty.keras", "w") as archive:
+        archive.writestr("note.txt", "no model")
+    with pytest.raises(ValueError, match="empty.keras"):
+        ku.load_model(tmp_path / "empty.keras")
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,12 @@ def _absolute(path: str) -> str:
     return path if "://" in path else os.path.abspath(os.path.expanduser(path))
 
 
+def _rising(value_range: tuple[float, float]) -> tuple[float, float]:
+    if not value_range[0] < value_range[1]:
+        raise ValueError("lowest before highest")
+    return value_range
+
+
 Count = Annotated[int, Field(ge=1, strict=True)]
 WholeNumber = Annotated[int, Field(ge=0, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, strict=True)]
@@ -68,7 +74,7 @@ class Model(Section):
     normalization: Literal["none", "batch", "group"] = "none"
     residual: bool = False
     upsampling: Literal["transposed", "bilinear"] = "transposed"
-    value_range: tuple[float, float] | None = Field(
+    value_range: Annotated[tuple[float, float], AfterValidator(_rising)] | None = Field(
         default=None, description="two numbers, lowest and highest pixel value"
     )
 
@@ -166,7 +172,7 @@ class Training(Section):
     """
 
     steps: Count = 1000
-    batch_size: Count = 1
+    batch_size: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
     input_size: Count = 572
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"

@@ -76,6 +76,8 @@ class Course:
     def _resume(self) -> Progress:
         stored = self._checkpoints.load_latest()
         if stored is None:
+            if any(self._folder.checkpoints.glob("*.npz")):
+                self._say("No checkpoint can be read: starting again from step 0.")
             return Progress()
         arrays, progress = stored
         restore(self._trainer, arrays)

@@ -187,7 +187,8 @@ def format_table(figures: Figures) -> str:
     lines.append(f"{'mean':<{width}}{_digits(figures['mean_iou']):>8}{_digits(figures['mean_dice']):>8}")
     lines.append(f"pixel accuracy {_digits(figures['pixel_accuracy'])} over {_images(figures['images'])}")
     if "pixel_error" in figures:
-        lines.append(f"pixel error {_digits(figures['pixel_error'])}, Rand error {_digits(figures['rand_error'])}")
+        errors = f"pixel error {_digits(figures['pixel_error'])}, Rand error {_digits(figures['rand_error'])}"
+        lines.append(f"{errors}, each at its best threshold")
     if "seg" in figures:
         found = f"{figures['objects_found']} objects found, {figures['objects']} true"
         lines.append(f"SEG {_digits(figures['seg'])} at threshold {figures['threshold']:g}: {found}")

@@ -41,7 +41,8 @@ def load_data(settings: Data) -> LabelledImages:
     except TypeError as error:
         unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
         if unknown is None or unknown[1] not in settings.options:
-            raise
+            options = ", ".join(f"{key}={value!r}" for key, value in settings.options.items())
+            raise ConfigError(f"Expected data.options that fit the data. Received {options}: {error}.") from error
         raise ConfigError(f'Unknown key data.options.{unknown[1]}: data set "{settings.name}" has none.') from None
 
 
@@ -76,21 +77,25 @@ def _validation_indices(settings: Data, count: int) -> list[int]:
 
 def _indices(wanted: list[int] | str, key: str, count: int) -> list[int]:
     """Indices in order of mention, each once."""
-    chosen = list(dict.fromkeys(_parsed(wanted, key) if isinstance(wanted, str) else wanted))
+    chosen = list(dict.fromkeys(_parsed(wanted, key, count) if isinstance(wanted, str) else wanted))
     outside = [index for index in chosen if index >= count]
     if outside:
         raise ConfigError(f"{key}: Expected sample indices from 0 to {count - 1}. Received {outside[0]}.")
     return chosen
 
 
-def _parsed(text: str, key: str) -> list[int]:
+def _parsed(text: str, key: str, count: int) -> list[int]:
     """`"0-3, 7"` as indices; both ends of a range are meant."""
     indices: list[int] = []
     for part in filter(str.strip, text.split(",")):
         match = _RANGE.fullmatch(part)
         if match is None:
             raise ConfigError(f'{key}: Expected indices and ranges such as "0-19, 22". Received {text!r}.')
-        indices += range(int(match[1]), int(match[2] or match[1]) + 1)
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first:
+            raise ConfigError(f"{key}: Expected a range from a smaller to a larger index. Received {part.strip()!r}.")
+        # An index past the end is refused by the caller; a range need not be written out to find one.
+        indices += range(first, min(last, max(first, count)) + 1)
     return indices
 
 

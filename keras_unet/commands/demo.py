@@ -12,7 +12,9 @@ from keras_unet.commands.prediction import export_details, foreground, load_kera
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances import connected_components, grow_instances, instances, separated_pairs
+from keras_unet.training.run_folder import RunFolder
 
+PICTURE = "overlay.png"
 UNSEEN_SIZE = 768  # pixels; the training images have 384
 _UNSEEN_SEED = 1_000_000  # far from every training seed a person would type
 _MIN_SIZE = 60  # pixels, a fortieth of a typical cell
@@ -45,7 +47,7 @@ def run_demo(out: Path, *, seed: int = 0, steps: int | None = None, overwrite: b
     overrides = [f"training.seed={seed}", f"data.options.seed={seed}"]
     if steps is not None:
         overrides += [f"training.steps={steps}", f"optimizer.warmup_steps={min(50, steps // 10)}"]
-    training.run(training.load_config("synthetic", overrides), out / "run", overwrite=overwrite)
+    _train(training.load_config("synthetic", overrides), out, overwrite)
     version = export.save(load_keras(out / "run"), out / "models" / "cells", **export_details(out / "run"))
     print(f"\nSegmenting an unseen image of {UNSEEN_SIZE} x {UNSEEN_SIZE} pixels with {version}")
     unseen = synthetic(1, UNSEEN_SIZE, seed=_UNSEEN_SEED + seed)[0]
@@ -56,6 +58,20 @@ def run_demo(out: Path, *, seed: int = 0, steps: int | None = None, overwrite: b
     _write(out, unseen, probability, found)
     _tell(out, version, figures)
     return figures
+
+
+def _train(config: training.Config, out: Path, overwrite: bool) -> None:
+    """Train in `out`/run; a demo that was stopped after its training goes on from there."""
+    run = RunFolder(out / "run")
+    if out.is_dir() and any(out.iterdir()) and not run.is_ours():
+        raise ValueError(
+            f"Expected an empty folder or an earlier demo. {str(out)!r} holds other files; choose another."
+        )
+    stopped = run.is_ours() and run.read_report() is not None and not (out / PICTURE).exists()
+    if not overwrite and stopped and run.read_config() == config:
+        print(f"The training in {run.path} is finished.")
+        return
+    training.run(config, run.path, overwrite=overwrite)
 
 
 def threshold_and_components(image: NDArray[Any]) -> NDArray[np.int32]:
@@ -87,7 +103,7 @@ def _write(out: Path, unseen: Sample, probability: NDArray[np.float32], found: N
     ]
     cells = f"instances: {found.max()} cells"
     captions = ["image (never seen in training)", "truth", "probability of a cell", cells]
-    image_io.write_image(out / "overlay.png", pictures.side_by_side(panels, captions))
+    image_io.write_image(out / PICTURE, pictures.side_by_side(panels, captions))
 
 
 def _tell(out: Path, version: Path, figures: dict[str, float]) -> None:

@@ -129,12 +129,19 @@ def _served(folder: Path) -> Segmenter:
     return segment
 
 
-def image_files(paths: Sequence[Path]) -> list[Path]:
-    """The files among `paths` and the images in the folders among them.
+def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
+    """The files among `paths` and the images in the folders among them, results going to the folder `out`.
 
     Raises:
         FileNotFoundError: If a path does not exist or a folder holds no image.
+        ValueError: If two images have one name, or `out` is a file or one of the folders.
     """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"Expected a folder for the results. Received {str(out)!r}, which is a file.")
+    if any(path.is_dir() and path.resolve() == out.resolve() for path in paths):
+        raise ValueError(
+            f"Expected another folder for the results than that of the images. Received {str(out)!r} for both."
+        )
     files: list[Path] = []
     for path in paths:
         if not path.exists():
@@ -143,7 +150,22 @@ def image_files(paths: Sequence[Path]) -> list[Path]:
         if not found:
             raise FileNotFoundError(f"Expected a folder that holds images. Received {str(path)!r} without one.")
         files += found
+    stems = [file.stem for file in files]
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        raise ValueError(
+            f"Expected images with different names, as results are named after them. Received {twice[0]!r} twice."
+        )
     return files
+
+
+def _page_name(file: Path, number: int, pages: int, taken: set[str]) -> str:
+    """What the results of a page are named after: the file's stem, with the page's number in a stack."""
+    name = file.stem if pages == 1 else f"{file.stem}_{number:04d}"
+    if name in taken:
+        raise ValueError(f"{file}: expected a name of its own for each result. Received {name!r} twice.")
+    taken.add(name)
+    return name
 
 
 def predict_files(
@@ -166,17 +188,11 @@ def predict_files(
     Raises:
         ValueError: If an image cannot be read or does not fit the model; the message names it.
     """
-    files = image_files(paths)
-    stems = [file.stem for file in files]
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
-    if twice:
-        raise ValueError(
-            f"Expected images with different names, as results are named after them. Received {twice[0]!r} twice."
-        )
+    files, taken = image_files(paths, out), set[str]()
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
         pages = image_io.read_stack(file)
         for number, page in enumerate(pages):
-            stem = file.stem if len(pages) == 1 else f"{file.stem}_{number:04d}"
+            stem = _page_name(file, number, len(pages), taken)
             try:
                 probabilities = segment(page)
             except ValueError as error:
@@ -235,7 +251,8 @@ def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: floa
     """
     from keras_unet.weight_maps import weight_map
 
-    for file in image_files(paths):
+    taken = set[str]()
+    for file in image_files(paths, out):
         pages = image_io.read_label_stack(file)
         for number, page in enumerate(pages):
             labels = class_components(page) if components else page
@@ -245,7 +262,7 @@ def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: floa
                     "use --components for masks."
                 )
             weights = weight_map(labels, w0=w0, sigma=sigma)
-            stem = file.stem if len(pages) == 1 else f"{file.stem}_{number:04d}"
+            stem = _page_name(file, number, len(pages), taken)
             tiff, picture = out / f"{stem}_weights.tif", out / f"{stem}_weights.png"
             image_io.write_probabilities(tiff, weights[..., None])
             panels = [pictures.coloured(labels), pictures.heat(weights)]

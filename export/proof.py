@@ -44,7 +44,8 @@ def segment_without_keras(
     """
     with tempfile.TemporaryDirectory() as scratch:
         requests, answers = Path(scratch, "images.npz"), Path(scratch, "answers.npz")
-        np.savez(requests, **{f"{index:06}": batch for index, batch in enumerate(images)})
+        named: dict[str, Any] = {f"{index:06}": batch for index, batch in enumerate(images)}
+        np.savez(requests, **named)
         command = [sys.executable, "-c", _SEGMENT, os.path.abspath(folder), str(requests), str(answers), signature]
         process = subprocess.run(command, capture_output=True, text=True, cwd=scratch, check=False)
         if process.returncode != 0:

@@ -487,3 +487,10 @@ def test_real_labels_of_mixed_coding_are_asked_for(real_data):
 def test_partly_labelled_sequence_names_a_frame_without_label(real_data):
     with pytest.raises(ValueError, match=r"t000\.tif: image without label. .* none for 75 of 84 images"):
         load("folder", real_data / "DIC-C2DH-HeLa", images="01", labels="01_GT/SEG")
+
+
+def test_folders_of_just_the_right_names_win_over_others(tmp_path):
+    for folder in ("images", "labels", "new-images", "old labels"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.eye(9, dtype=np.uint8)).save(tmp_path / folder / "a.png")
+    assert len(load("folder", tmp_path)) == 1

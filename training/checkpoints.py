@@ -118,8 +118,9 @@ class Checkpoints:
             raise DivergedError(f"Expected finite weights. Received NaN or infinite ones at step {progress.step}.")
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"step-{progress.step:08d}.npz"
+        named: dict[str, Any] = {**arrays, _PROGRESS: np.asarray(json.dumps(asdict(progress)))}
         with written_aside(path) as aside, open(aside, "wb") as file:
-            np.savez(file, **arrays, **{_PROGRESS: np.asarray(json.dumps(asdict(progress)))})
+            np.savez(file, **named)
         self._prune(progress)
         return path
 

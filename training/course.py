@@ -76,8 +76,8 @@ class Course:
     def _resume(self) -> Progress:
         stored = self._checkpoints.load_latest()
         if stored is None:
-            if any(self._folder.checkpoints.glob("*.npz")):
-                self._say("No checkpoint can be read: starting again from step 0.")
+            if self._folder.log.exists():
+                self._say("The run stopped before a checkpoint that can be read: starting again from step 0.")
             return Progress()
         arrays, progress = stored
         restore(self._trainer, arrays)

@@ -20,10 +20,10 @@ _UNSEEN_SEED = 1_000_000  # far from every training seed a person would type
 _MIN_SIZE = 60  # pixels, a fortieth of a typical cell
 
 NEXT_STEPS = """\
-Now with your own images, say my/images/*.tif with one label image each in my/labels:
+Now with your own images, say in my/images with one label image of the same name each in my/labels:
 
   keras-unet train folder --data my --out run
-  keras-unet predict run my/new-images --out results --instances
+  keras-unet predict run new-images --out results --instances
   keras-unet export run models/cells
 """
 

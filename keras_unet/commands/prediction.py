@@ -171,7 +171,7 @@ def _page_name(file: Path, number: int, pages: int, taken: set[str]) -> str:
 def predict_files(
     segment: Segmenter, paths: Sequence[Path], out: Path, settings: InstanceSettings | None = None
 ) -> Iterator[Path]:
-    """Segment image files, one after the other.
+    """Segment image files, one after the other; with `settings` the number of objects of each is printed.
 
     For an image `cells.tif` the folder gets `cells_labels.png` (most probable class), `cells_probabilities.tif`,
     `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of a stack are numbered from 0.
@@ -220,6 +220,7 @@ def _write(
     shown = labels = most_probable(probabilities)
     if settings is not None:
         shown = find_instances(foreground(probabilities), settings.threshold, settings.min_size, grow=1)
+        print(f"{stem.name}: {shown.max()} objects")
     results: dict[str, Callable[[Path], None]] = {
         "labels.png": lambda path: image_io.write_labels(path, labels),
         "probabilities.tif": lambda path: image_io.write_probabilities(path, probabilities),
@@ -266,9 +267,8 @@ def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: floa
             tiff, picture = out / f"{stem}_weights.tif", out / f"{stem}_weights.png"
             image_io.write_probabilities(tiff, weights[..., None])
             panels = [pictures.coloured(labels), pictures.heat(weights)]
-            image_io.write_image(
-                picture, pictures.side_by_side(panels, ["objects", f"weights 0 to {weights.max():.2f}"])
-            )
+            captions = ["objects", f"weights {weights.min():.2f} to {weights.max():.2f}"]
+            image_io.write_image(picture, pictures.side_by_side(panels, captions))
             yield from (tiff, picture)
 
 

@@ -163,13 +163,20 @@ def _sub_folders(root: Path) -> tuple[list[Path], list[Path]] | None:
 
 
 def _only(root: Path, folders: list[Path], names: frozenset[str], option: str) -> Path | None:
-    """Pick the one folder that a word of its name marks; several are for the user to choose from."""
+    """Pick the one folder that a word of its name marks; several are for the user to choose from.
+
+    `images` beside `new-images` is chosen, as the name says no more; `labels` beside `mask` is not.
+    """
     marked = [folder for folder in folders if names & set(words(folder.name))]
     marked = [folder for folder in marked if not _HELD_OUT & set(words(folder.name))] or marked
+    exact = [folder for folder in marked if folder.name.lower() == option]
+    if len(exact) == 1 and all(option in words(folder.name) for folder in marked):
+        return exact[0]
     if len(marked) > 1:
         found = ", ".join(folder.name for folder in marked)
         raise ValueError(
-            f"{root}: expected one folder of {option}. Received {found}: choose by the options images and labels."
+            f"{root}: expected one folder of {option}. Received {found}: choose by the options images and labels "
+            "(in a configuration data.options.images and data.options.labels)."
         )
     return marked[0] if marked else None
 

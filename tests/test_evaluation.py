@@ -121,7 +121,7 @@ def test_the_table_shows_each_class_and_the_errors() -> None:
         "cell          0.3333  0.5000",
         "mean          0.3333  0.5000",
         "pixel accuracy 0.5000 over 1 image",
-        "pixel error 0.5000, Rand error 0.3333",
+        "pixel error 0.5000, Rand error 0.3333, each at its best threshold",
     ]
 
 

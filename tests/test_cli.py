@@ -165,6 +165,18 @@ def test_a_damaged_model_is_named(net: Path, tmp_path: Path) -> None:
     assert "cut.keras" in mistake("info", tmp_path / "cut.keras")
 
 
+def test_a_damaged_export_and_a_damaged_report_are_named(net: Path, tmp_path: Path) -> None:
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "models" / "1").mkdir(parents=True)
+    (tmp_path / "models" / "1" / "saved_model.pb").write_bytes(b"no graph")
+    arguments = (tmp_path / "a.png", "--out", tmp_path / "out", "--threshold", "0.5")
+    assert "damaged one" in mistake("predict", tmp_path / "models", *arguments)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "model.keras").write_bytes(net.read_bytes())
+    (tmp_path / "run" / "report.json").write_text("{")
+    assert "report.json" in mistake("export", tmp_path / "run", tmp_path / "out")
+
+
 def test_demo_leaves_a_folder_of_other_files_alone(tmp_path: Path) -> None:
     (tmp_path / "overlay.png").write_text("mine")
     assert "other files" in mistake("demo", "--out", tmp_path, "--steps", "1")

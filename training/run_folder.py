@@ -66,13 +66,21 @@ class RunFolder:
         """
         if not self.is_ours():
             raise ConfigError(f"Expected a run folder with its config.toml. Received {str(self.path)!r}.")
-        return config_from_dict(tomllib.loads(self.config.read_text(encoding="utf-8")))
+        try:
+            return config_from_dict(tomllib.loads(self.config.read_text(encoding="utf-8")))
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(
+                f"{self.config}: Expected the configuration of a run. Received damaged TOML: {error}."
+            ) from None
 
     def read_report(self) -> dict[str, Any] | None:
         """Figures of the run, or None while it is unfinished."""
         if not self.report.is_file():
             return None
-        report: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        try:
+            report: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ConfigError(f"{self.report}: Expected the report of a run. Received damaged JSON: {error}.") from None
         return report
 
     def is_ours(self) -> bool:

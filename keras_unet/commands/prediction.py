@@ -1,6 +1,5 @@
 """`keras-unet predict` and `weight-map`: models and images found on disk, results written beside each other."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,8 +47,9 @@ def load_keras(path: Path) -> "UNet":
 
 def run_report(path: Path) -> dict[str, Any]:
     """What a finished run reported; empty for anything else."""
-    file = path / "report.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    from keras_unet.training.run_folder import RunFolder
+
+    return RunFolder(path).read_report() or {}
 
 
 def validated_threshold(path: Path) -> float:
@@ -111,7 +111,11 @@ def _served(folder: Path) -> Segmenter:
 
     from keras_unet.export import sentence
 
-    module = tf.saved_model.load(str(folder))
+    try:
+        module = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"Expected an exported model in {str(folder)!r}. Received a damaged one: {first}") from None
     signature = module.signatures["serving_default"]
     ((name, spec),) = signature.structured_input_signature[1].items()
 

@@ -28,6 +28,10 @@ From there up the field did not fold in 400 draws each of 2 to 12 points a side;
 """
 
 
+MANTISSA = 2**23
+"""Whole numbers below this plus this are float32 whose last 23 bits are the number."""
+
+
 def control_span(size: int, points: int, sigma: float) -> float:
     """Distance in pixels from the first to the last control point along an axis of `size` pixels.
 
@@ -90,8 +94,7 @@ def source_positions(
     Args:
         knots: `(batch, points, points, 2)` control vectors (rows, columns) in pixels of the tile.
         matrix: `(batch, 2, 2)` the matrix A.
-        magnification: `(batch,)`. Should not be a constant to XLA: a division is dear enough for it to be computed
-            once and kept, where anything cheaper would be computed again for image, label and weights.
+        magnification: `(batch,)`, positive. Should not be a constant to XLA (see `_computed_once`).
         centre: `(batch, 2)` the tile's centre in the image, in pixels; pixel (0, 0) has its centre at (0, 0).
         tile_size: Height and width of the tile.
         image_size: `(2,)` height and width of the image.
@@ -107,6 +110,7 @@ def source_positions(
     right = _centred(tile_size[1])[None, :]
     turned = tf.einsum("bijk,bak->baij", knots, matrix)
     along = tf.einsum("yi,baij->bayj", rows, turned)[..., None]  # (batch, 2, height, points, 1)
+    magnification = magnification[:, None, None]
 
     def axis(index: int) -> tf.Tensor:
         step = matrix[:, index, :, None, None]  # (batch, 2, 1, 1)
@@ -114,8 +118,8 @@ def source_positions(
         # Sums of outer products instead of a matrix product: XLA fuses them into one loop over the pixels.
         for point in range(points):
             offset += along[:, index, :, point] * columns[None, None, :, point]
-        offset /= magnification[:, None, None]
-        return mirror(centre[:, index, None, None] + offset, image_size[index])
+        offset *= 1.0 / magnification
+        return _computed_once(mirror(centre[:, index, None, None] + offset, image_size[index]), magnification)
 
     return axis(0), axis(1)
 
@@ -198,6 +202,14 @@ def checked_arrays(
     return image, label, weight
 
 
+def _computed_once(values: tf.Tensor, positive: tf.Tensor) -> tf.Tensor:
+    """Let XLA keep the values for all who use them: a division by one that the compiler cannot foresee.
+
+    Whatever has no dear operation in it is computed again for image, label and weights; a division counts as dear.
+    """
+    return values / tf.sign(positive)
+
+
 def _centred(size: int) -> NDArray[np.float32]:
     return np.asarray(np.arange(size) - (size - 1) / 2, np.float32)
 
@@ -219,10 +231,23 @@ def _corners(
     for axis in (0, 1):
         last_pair = tf.maximum(tf.cast(image_size[axis], tf.float32) - 2.0, 0.0)
         below = tf.minimum(tf.floor(positions[axis]), last_pair)
-        whole.append(tf.cast(below, tf.int32) - origin[axis])
+        whole.append(below - tf.cast(origin[axis], tf.float32))
         fractions.append(positions[axis] - below)
-    starts = np.arange(positions[0].shape[0], dtype=np.int32)[:, None, None] * (held[0] * held[1])
-    return whole[0] * held[1] + whole[1] + starts, (fractions[0], fractions[1])
+    pixels = held[0] * held[1]
+    if pixels <= MANTISSA:
+        corner = _as_index(whole[0] * float(held[1]) + whole[1])
+    else:
+        corner = _as_index(whole[0]) * held[1] + _as_index(whole[1])
+    starts = np.arange(positions[0].shape[0], dtype=np.int32)[:, None, None] * pixels
+    return corner + starts, (fractions[0], fractions[1])
+
+
+def _as_index(whole: tf.Tensor) -> tf.Tensor:
+    """Whole numbers from 0 to `MANTISSA` - 1 as int32, read from the bits of the float.
+
+    XLA guards a cast against overflow and NaN, which costs more than the interpolation around it.
+    """
+    return tf.bitwise.bitwise_and(tf.bitcast(whole + float(MANTISSA), tf.int32), MANTISSA - 1)
 
 
 def _bilinear(array: tf.Tensor, corner: tf.Tensor, fraction: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

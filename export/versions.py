@@ -31,20 +31,27 @@ def chosen_version(base: Path, version: int | None) -> int:
 
     Raises:
         ValueError: If `version` is no positive integer.
-        FileExistsError: If that version is there already, or `base` is a file.
+        FileExistsError: If that version is there already, or a file is where a folder should be.
     """
     if base.exists() and not base.is_dir():
         raise FileExistsError(f"Expected a folder for the versions. Received {str(base)!r}, which is a file.")
     versions = existing_versions(base)
     following = max(versions, default=0) + 1
-    if version is None:
-        return following
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise ValueError(f"Expected a version number of at least 1. Received {version!r}.")
-    if version in versions:
+    number = following if version is None else _checked(version)
+    if number in versions:
         raise FileExistsError(
             f"Expected a new version under {str(base)!r}. Received {version}, which exists. Next free: {following}."
         )
+    if os.path.lexists(base / str(number)):
+        raise FileExistsError(
+            f"Expected room for the folder of version {number}. Received {str(base / str(number))!r}, which is a file."
+        )
+    return number
+
+
+def _checked(version: int) -> int:
+    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+        raise ValueError(f"Expected a version number of at least 1. Received {version!r}.")
     return version
 
 

@@ -1,10 +1,13 @@
 """The command `keras-unet`. TensorFlow is loaded by the subcommand that needs it, so that `--help` is instant."""
 
+import math
 import os
 import re
 import shlex
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -20,11 +23,24 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+
+def _finite(value: float | None) -> float | None:
+    """Refuse NaN and infinity, which bounds let through."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"Expected a finite number. Received {value}.")
+    return value
+
+
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
 Tile = Annotated[int | None, typer.Option(help="Input tile in pixels; the default suits the memory at hand.", min=1)]
 Threshold = Annotated[
     float | None,
-    typer.Option(help="Foreground probability of an object; by default the one validated in training.", min=0, max=1),
+    typer.Option(
+        help="Foreground probability of an object; by default the one validated in training.",
+        min=0,
+        max=1,
+        callback=_finite,
+    ),
 ]
 ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
 
@@ -69,29 +85,35 @@ def train(
     overwrite: Overwrite = False,
 ) -> None:
     """Train a U-Net, validate it, keep the best weights."""
-    _import_tensorflow()
     from keras_unet import training
 
     overrides = list(changes or [])
     if data is not None:
         overrides.append(f"data.path={data}")
-    training.run(training.load_config(config, overrides), out, overwrite=overwrite)
+    settings = _load_config(config, overrides)
+    _import_tensorflow()
+    training.run(settings, out, overwrite=overwrite)
 
 
 @app.command()
 def evaluate(
     model: ModelPath,
     data: Annotated[Path | None, typer.Option(help="Labelled images; by default the run's validation set.")] = None,
-    dataset: Annotated[str, typer.Option(help="How to read --data: folder, isbi2012.")] = "folder",
+    dataset: Annotated[str | None, typer.Option(help="How to read --data: folder (the default) or isbi2012.")] = None,
+    label_kind: Annotated[
+        str | None,
+        typer.Option(help="Labels in --data: binary, classes or instances; by default told from their values."),
+    ] = None,
     threshold: Threshold = None,
     tile: Tile = None,
 ) -> None:
     """Print IoU and Dice per class, pixel and Rand error."""
+    options = _reading_options(data, dataset, label_kind)
     _import_tensorflow()
     from keras_unet.commands.prediction import open_model, validated_threshold
     from keras_unet.training import evaluation
 
-    images = evaluation.validation_data(model) if data is None else _load(dataset, data)
+    images = evaluation.validation_data(model) if data is None else _load(dataset or "folder", data, options)
     level = validated_threshold(model) if threshold is None else threshold
     figures = evaluation.evaluate(open_model(model, tile=tile), images, threshold=level)
     typer.echo(evaluation.format_table(figures))
@@ -104,15 +126,16 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     instances: Annotated[bool, typer.Option("--instances", help="Number the objects too.")] = False,
     threshold: Threshold = None,
-    min_size: Annotated[int, typer.Option(help="Smallest object in pixels.", min=0)] = 0,
+    min_size: Annotated[int | None, typer.Option(help="Smallest object in pixels.", min=0)] = None,
     tile: Tile = None,
 ) -> None:
     """Segment images of any size: labels, probabilities and a coloured overlay for each."""
+    _check_object_options(instances, threshold, min_size)
     _import_tensorflow()
     from keras_unet.commands.prediction import InstanceSettings, open_model, predict_files, validated_threshold
 
     level = validated_threshold(model) if threshold is None else threshold
-    settings = InstanceSettings(level, min_size) if instances else None
+    settings = InstanceSettings(level, min_size or 0) if instances else None
     for path in predict_files(open_model(model, tile=tile), images, out, settings):
         typer.echo(path)
 
@@ -141,8 +164,8 @@ def export(
 def weight_map(
     labels: Annotated[list[Path], typer.Argument(help="Label images: instance ids, or classes with --components.")],
     out: Annotated[Path, typer.Option(help="Folder for the maps.")] = Path("weight-maps"),
-    w0: Annotated[float, typer.Option(help="Height of the border term.", min=0)] = 10.0,
-    sigma: Annotated[float, typer.Option(help="Width of the border term in pixels.", min=1e-6)] = 5.0,
+    w0: Annotated[float, typer.Option(help="Height of the border term.", min=0, callback=_finite)] = 10.0,
+    sigma: Annotated[float, typer.Option(help="Width of the border term in pixels.", min=1e-6, callback=_finite)] = 5.0,
     components: Annotated[
         bool, typer.Option("--components", help="Objects are the connected components of the labels.")
     ] = False,
@@ -189,10 +212,56 @@ def _import_tensorflow() -> None:
             os.close(stderr)
 
 
-def _load(dataset: str, path: Path) -> Any:
+@contextmanager
+def _wrong_use() -> Iterator[None]:
+    """Where an argument that is refused is the command line's: exit status 2."""
+    try:
+        yield
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _check_object_options(instances: bool, threshold: float | None, min_size: int | None) -> None:
+    if not instances and (threshold, min_size) != (None, None):
+        given = "--min-size" if threshold is None else "--threshold"
+        raise typer.BadParameter(f"Expected --instances with {given}, which is about objects. Received {given} alone.")
+
+
+def _load_config(source: str, overrides: list[str]) -> Any:
+    from keras_unet.training import ConfigError, load_config
+
+    try:
+        return load_config(source, overrides)
+    except ConfigError:
+        load_config(source)  # what is wrong in the file itself is no wrong use
+        with _wrong_use():
+            return load_config(source, overrides)
+
+
+def _reading_options(data: Path | None, dataset: str | None, label_kind: str | None) -> dict[str, str]:
+    """How `datasets.load` is to read --data; wrong use is refused before anything is read."""
+    given = [option for option, value in (("--dataset", dataset), ("--label-kind", label_kind)) if value is not None]
+    if data is None:
+        if given:
+            raise typer.BadParameter(f"Expected --data with {given[0]}, which says how to read it. Received none.")
+        return {}
+    from keras_unet import datasets
+    from keras_unet.datasets.labels import check_label_kind
+
+    with _wrong_use():
+        datasets.check_name(dataset or "folder", data)
+        if label_kind is None:
+            return {}
+        check_label_kind(label_kind)
+    if dataset not in (None, "folder"):
+        raise typer.BadParameter(f"Expected --label-kind with the data set folder. Received it with {dataset}.")
+    return {"label_kind": label_kind}
+
+
+def _load(dataset: str, path: Path, options: dict[str, str]) -> Any:
     from keras_unet import datasets
 
-    data = datasets.load(dataset, path)
+    data = datasets.load(dataset, path, **options)
     for note in data.notes:
         typer.echo(note)
     return data
@@ -218,6 +287,8 @@ def _sentence(error: Exception) -> str | None:
         return "Expected enough memory. Received an image, tile, batch or net too large for it: try a smaller one."
     if not isinstance(error, ValueError | OSError):
         return None
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}."
     # Keras wraps what a layer raised in what it was called with; the cause stands between two codes for bold.
     inner = re.search("\x1b\\[1m(.*?)\x1b\\[0m", str(error), re.DOTALL)
     return " ".join((inner[1] if inner else str(error)).split())

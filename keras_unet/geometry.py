@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+from keras_unet.arguments import whole_number
+
 Padding = Literal["valid", "same"]
 Upsampling = Literal["transposed", "bilinear"]
 
@@ -38,7 +40,8 @@ class Geometry:
     upsampling: Upsampling = "transposed"
 
     def __post_init__(self) -> None:
-        if isinstance(self.depth, bool) or not isinstance(self.depth, int) or not 1 <= self.depth <= _MAX_DEPTH:
+        object.__setattr__(self, "depth", whole_number(self.depth, "depth"))
+        if not 1 <= self.depth <= _MAX_DEPTH:
             raise ValueError(f"Expected a depth between 1 and {_MAX_DEPTH}. Received depth={self.depth!r}.")
         if self.padding not in PADDINGS:
             raise ValueError(f'Expected padding "valid" or "same". Received padding={self.padding!r}.')
@@ -130,7 +133,7 @@ class Geometry:
         Raises:
             ValueError: Naming the nearest legal sizes.
         """
-        if self.is_legal(input_size):
+        if self.is_legal(whole_number(input_size, f"the input {axis}")):
             return
         below, above = self.nearest_input_sizes(input_size)
         nearest = f"{above}" if below is None else f"{below} or {above}"

@@ -5,11 +5,8 @@ tifffile with imagecodecs; PNG, JPEG, BMP, GIF and PNM by Pillow. The content of
 Pixels keep the dtype and the range they have in the file; only one-bit images become uint8 0 and 1.
 """
 
-import contextlib
 import os
 import re
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from keras_unet._decoding import ImageError, Pixels, decode
+from keras_unet.files import written_aside
 
 FilePath = str | os.PathLike[str]
 
@@ -248,22 +246,12 @@ def _check_suffix(path: Path, legal: tuple[str, ...]) -> None:
 
 
 def _save_png(path: Path, pixels: Pixels) -> None:
-    with _written_aside(path) as aside:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path) as aside:
         Image.fromarray(pixels).save(aside, format="PNG")
 
 
 def _save_tiff(path: Path, pixels: Pixels, **options: Any) -> None:
-    with _written_aside(path) as aside:
-        tifffile.imwrite(aside, pixels, **options)
-
-
-@contextlib.contextmanager
-def _written_aside(path: Path) -> Iterator[Path]:
-    """Give a file in the same folder that takes the place of `path` once complete, and vanishes on failure."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.stem}-{uuid.uuid4().hex}{path.suffix}")
-    try:
-        yield aside
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)
+    with written_aside(path) as aside:
+        tifffile.imwrite(aside, pixels, **options)

@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_unet.arguments import whole_number
 from keras_unet.augment import AugmentationSettings, TileAugmenter
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.geometry import Geometry
@@ -142,14 +143,11 @@ def training_dataset(
         ValueError: If there are no examples, `input_size` is illegal, or a number is out of range.
     """
     _check_examples(examples)
-    if batch_size < 1 or first_batch < 0:
-        raise ValueError(
-            f"Expected batch_size >= 1 and first_batch >= 0. Received batch_size={batch_size}, "
-            f"first_batch={first_batch}."
-        )
+    input_size, batch_size = whole_number(input_size, "input_size"), whole_number(batch_size, "batch_size", 1)
+    seed, first_batch = whole_number(seed, "seed"), whole_number(first_batch, "first_batch", 0)
+    calls = tf.data.AUTOTUNE if parallel_calls is None else whole_number(parallel_calls, "parallel_calls", 1)
     element = _element_maker(examples, geometry, input_size, settings or AugmentationSettings(), seed)
     numbers = tf.data.Dataset.range(first_batch * batch_size, np.iinfo(np.int64).max)
-    calls = parallel_calls or tf.data.AUTOTUNE
     tiles = numbers.map(element, num_parallel_calls=calls, deterministic=True)
     return tiles.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
@@ -207,9 +205,10 @@ def validation_dataset(
         As `training_dataset`, but finite. Where a tile passes the image's end its weight is 0.
 
     Raises:
-        ValueError: If there are no examples or `input_size` is illegal.
+        ValueError: If there are no examples, `input_size` is illegal, or `batch_size` is.
     """
     _check_examples(examples)
+    input_size, batch_size = whole_number(input_size, "input_size"), whole_number(batch_size, "batch_size", 1)
     output_size = geometry.output_size(input_size)
     channels = examples[0].image.shape[-1]
 

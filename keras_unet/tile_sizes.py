@@ -4,6 +4,7 @@ import math
 import os
 from pathlib import Path
 
+from keras_unet.arguments import whole_number
 from keras_unet.geometry import Geometry
 
 _LARGEST_TILE = 1024  # pixels; past that, a larger tile of the paper's net saves less than 7 % of the arithmetic
@@ -47,14 +48,13 @@ def check_tile(geometry: Geometry, size: int, axis: str) -> None:
     )
 
 
-def check_batch_size(batch_size: int) -> None:
-    """Refuse anything but a positive integer.
+def check_batch_size(batch_size: int) -> int:
+    """`batch_size` as an integer of Python's own.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it is no integer, or less than 1.
     """
-    if isinstance(batch_size, bool) or not isinstance(batch_size, int) or batch_size < 1:
-        raise ValueError(f"Expected a batch size of at least 1 tile. Received {batch_size!r}.")
+    return whole_number(batch_size, "the batch size in tiles", 1)
 
 
 def free_memory() -> int:

@@ -7,6 +7,7 @@ from typing import Any, Self
 import keras
 
 from keras_unet import blocks
+from keras_unet.arguments import whole_number
 from keras_unet.blocks import NORMALIZATIONS, Normalization
 from keras_unet.geometry import Geometry, Padding, Upsampling
 
@@ -75,6 +76,7 @@ class UNet(keras.Model):
         name: str | None = None,
     ) -> None:
         geometry = Geometry(depth, padding, upsampling)
+        num_classes, filters = whole_number(num_classes, "num_classes"), whole_number(filters, "filters")
         input_shape = _checked_shape(input_shape, geometry)
         _check_arguments(num_classes, filters, dropout, normalization)
         low, high = _checked_range(value_range)
@@ -82,7 +84,7 @@ class UNet(keras.Model):
             "input_shape": input_shape,
             "num_classes": num_classes,
             "filters": filters,
-            "depth": depth,
+            "depth": geometry.depth,
             "padding": padding,
             "dropout": dropout,
             "normalization": normalization,
@@ -223,12 +225,13 @@ def _checked_shape(
     if len(input_shape) != 3:
         raise ValueError(f"Expected input_shape (height, width, channels). Received {tuple(input_shape)}.")
     height, width, channels = input_shape
-    if not isinstance(channels, int) or channels < 1:
+    channels = whole_number(channels, "the channels of input_shape, which are last")
+    if channels < 1:
         raise ValueError(f"Expected at least one channel, channels last. Received input_shape={tuple(input_shape)}.")
     for size, axis in ((height, "height"), (width, "width")):
         if size is not None:
             geometry.check_input(size, axis)
-    return height, width, channels
+    return height and int(height), width and int(width), channels
 
 
 def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:

@@ -1,5 +1,6 @@
 """The command as a user types it: exit status, one sentence for a mistake, and the files it leaves."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from typer.testing import CliRunner
 
 import keras_unet as ku
 from keras_unet import image_io
+from keras_unet.cli import app
 
 COMMANDS = ("demo", "train", "evaluate", "predict", "export", "weight-map", "info")
 
@@ -20,6 +23,13 @@ def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProc
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )
+
+
+def wrong_use(*arguments: object) -> str:
+    """What is printed on wrong use, out of its frame."""
+    done = CliRunner().invoke(app, [str(part) for part in arguments])
+    assert done.exit_code == 2, done.output
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", done.stderr).split())
 
 
 def mistake(*arguments: object, cwd: Path | None = None) -> str:
@@ -50,6 +60,37 @@ def test_wrong_use_ends_in_status_2() -> None:
     assert run("no-such-command").returncode == 2
     assert run("predict").returncode == 2
     assert run("train", "synthetic").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("predict", "m", "a.png", "--threshold", "0.5"), "Expected --instances with --threshold"),
+        (("predict", "m", "a.png", "--min-size", "0"), "Expected --instances with --min-size"),
+        (("predict", "m", "a.png", "--instances", "--threshold", "nan"), "--threshold"),
+        (("evaluate", "m", "--dataset", "folder"), "Expected --data with --dataset"),
+        (("evaluate", "m", "--label-kind", "binary"), "Expected --data with --label-kind"),
+        (("evaluate", "m", "--data", ".", "--dataset", "fodler"), "Received 'fodler'. Did you mean \"folder\"?"),
+        (("evaluate", "m", "--data", ".", "--dataset", "synthetic"), "Expected no path"),
+        (("evaluate", "m", "--data", ".", "--label-kind", "instance"), 'Did you mean "instances"?'),
+        (("evaluate", "m", "--data", ".", "--dataset", "isbi2012", "--label-kind", "binary"), "set folder"),
+        (("train", "synthetic", "--out", "r", "--set", "training.steps"), "Expected an override section.key=value"),
+        (("train", "synthetic", "--out", "r", "--set", "training.steps=0"), "training.steps: Expected a value greater"),
+        (("weight-map", "a.png", "--w0", "inf"), "Expected a finite number. Received inf"),
+        (("weight-map", "a.png", "--sigma", "inf"), "Expected a finite number"),
+    ],
+)
+def test_wrong_use_is_told_in_a_sentence(arguments: tuple[str, ...], sentence: str) -> None:
+    assert sentence in wrong_use(*arguments)
+
+
+def test_labels_without_an_object_can_be_evaluated_when_their_kind_is_told(net: Path, tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / folder / "a.png")
+    done = run("evaluate", net, "--data", tmp_path, "--label-kind", "binary")
+    assert done.returncode == 0, done.stderr
+    assert "pixel accuracy" in done.stdout
 
 
 def test_info_prints_the_papers_figures() -> None:
@@ -188,9 +229,15 @@ def test_version_is_printed() -> None:
 
 
 def test_train_names_the_nearest_key_and_leaves_nothing(tmp_path: Path) -> None:
-    sentence = mistake("train", "synthetic", "--out", tmp_path / "run", "--set", "training.stepz=3")
-    assert "Did you mean steps?" in sentence
+    sentence = wrong_use("train", "synthetic", "--out", tmp_path / "run", "--set", "training.stepz=3")
+    assert "Unknown key training.stepz. Did you mean steps?" in sentence
     assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_in_the_configuration_file_is_no_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[training]\nsteps = 0\n")
+    arguments = ("train", tmp_path / "mine.toml", "--out", tmp_path / "run")
+    assert "training.steps: Expected" in mistake(*arguments, "--set", "training.seed=1")
 
 
 def test_train_without_data_names_the_folder(tmp_path: Path) -> None:

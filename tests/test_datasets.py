@@ -215,6 +215,8 @@ def test_labels_outside_the_given_number_of_classes_are_refused_by_name():
 def test_labels_without_any_object_are_asked_for():
     with pytest.raises(ValueError, match="expected labels of some object. Received 0 everywhere"):
         meaning(mask((0,)))
+    with pytest.raises(ValueError, match=r"--set data\.options\.label_kind=…, evaluate: --label-kind"):
+        meaning(mask((0,)))
     assert meaning(mask((0,)), label_kind="binary").num_classes == 2
 
 
@@ -224,7 +226,10 @@ def test_labels_without_any_object_are_asked_for():
         ({"label_kind": "objects"}, "label_kind among binary, classes, instances. Received 'objects'"),
         ({"num_classes": 1}, "num_classes of at least 2"),
         ({"num_classes": 3, "label_kind": "instances"}, "Expected 2 classes"),
+        ({"label_kind": "instance"}, 'Did you mean "instances"'),
         ({"class_names": ("a", "b", "c")}, "Expected 2 class names"),
+        ({"class_names": "ab"}, "Expected 2 class names.* Received 'ab'"),
+        ({"class_names": ("cell", "cell")}, "no two alike"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, message):
@@ -396,6 +401,24 @@ def test_damaged_and_unfit_files_of_a_data_set_are_named(tmp_path):
     save(tmp_path / "labels" / "a1.tif", mask().astype(np.float32))
     with pytest.raises(ImageError, match=r"a1\.tif: expected labels that are integers. Received float32"):
         load("folder", tmp_path)
+
+
+def test_pixel_types_that_differ_are_told_with_a_file_of_each(tmp_path):
+    pairs_of_pictures(tmp_path)
+    assert not any("pixel type" in note for note in load("folder", tmp_path).notes)
+    save(tmp_path / "images" / "a1.png", picture()[..., 0].astype(np.uint16))
+    (told,) = (note for note in load("folder", tmp_path).notes if "pixel type" in note)
+    images = tmp_path / "images"
+    assert f"uint16 in {images / 'a1.png'}, uint8 in {images / 'a0.png'}." in told
+
+
+def test_pixel_types_that_differ_are_told_of_folders_per_image_too(tmp_path):
+    for name, dtype in (("one", np.uint8), ("two", np.uint16)):
+        save(tmp_path / name / "images" / f"{name}.png", picture()[..., 0].astype(dtype))
+        save(tmp_path / name / "masks" / "0.png", mask())
+    notes = load("folder", tmp_path).notes
+    assert "uint8 in" in notes[-1]
+    assert "two.png" in notes[-1]
 
 
 def test_grey_and_colour_images_in_one_set_are_refused(tmp_path):

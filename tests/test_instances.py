@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from keras_unet.commands.demo import numbered_alike
 from keras_unet.instances import (
     connected_components,
     contingency,
@@ -214,3 +215,9 @@ def test_bad_labels_are_refused(compare, truth, result, message):
 def test_an_iou_below_one_half_is_refused():
     with pytest.raises(ValueError, match=r"\[0.5, 1\).*0.3"):
         match_instances(draw("1"), draw("1"), iou=0.3)
+
+
+def test_results_take_the_numbers_of_the_cells_they_match() -> None:
+    truth = np.array([[1, 1, 0, 2, 2, 0, 3, 3]])
+    found = np.array([[7, 7, 0, 4, 4, 4, 4, 4]])  # 4 merges cells 2 and 3 and matches neither
+    assert numbered_alike(truth, found).tolist() == [[1, 1, 0, 7, 7, 7, 7, 7]]

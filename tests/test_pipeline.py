@@ -57,6 +57,38 @@ def test_weights_are_equation_2_with_the_class_weights_of_the_whole_set() -> Non
         np.testing.assert_allclose(example.weight, ku.weight_map(sample.labels, class_weights=balance), rtol=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({"w0": np.nan}, "w0"),
+        ({"w0": np.inf}, "w0"),
+        ({"w0": -1.0}, "w0"),
+        ({"sigma": 0}, "sigma"),
+        ({"sigma": np.nan}, "sigma"),
+    ],
+)
+def test_weights_without_meaning_are_refused(changes: dict[str, float], name: str) -> None:
+    with pytest.raises(ValueError, match=f"Expected {name} "):
+        prepare(cells(1), **changes)
+
+
+def test_integers_of_numpy_are_taken_for_whole_numbers() -> None:
+    for one, other in zip(batches(1), batches(1, batch_size=np.int64(2), seed=np.uint8(7)), strict=True):
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+    image, *_ = next(iter(validation_dataset(prepare(cells(1)), NET, np.int32(TILE), np.int64(2))))
+    assert image.shape == (2, TILE, TILE, 1)
+
+
+@pytest.mark.parametrize("value", [2.0, True, "2", None, np.float32(2)])
+@pytest.mark.parametrize("name", ["batch_size", "first_batch", "seed"])
+def test_other_numbers_than_whole_ones_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=f"Expected a whole number .*for {name}. Received"):
+        batches(1, **{name: value})
+    with pytest.raises(ValueError, match="for input_size. Received 36.0"):
+        training_dataset(prepare(cells(1)), NET, 36.0)
+
+
 def test_without_border_term_and_class_weights_every_weight_is_one() -> None:
     assert all((example.weight == 1).all() for example in prepare(cells(), w0=0, class_weights=None))
 
@@ -184,8 +216,8 @@ def test_model_fits_the_dataset_with_no_other_class_of_ours() -> None:
     ("changes", "sentence"),
     [
         ({"input_size": 37}, "Nearest legal: 36 or 38"),
-        ({"batch_size": 0}, "batch_size >= 1"),
-        ({"first_batch": -1}, "first_batch >= 0"),
+        ({"batch_size": 0}, "at least 1 for batch_size"),
+        ({"first_batch": -1}, "at least 0 for first_batch"),
         ({"examples": ()}, "at least one example"),
     ],
 )

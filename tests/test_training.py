@@ -3,6 +3,8 @@
 import csv
 import json
 import logging
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,14 +18,15 @@ import tensorflow as tf
 import keras_unet as ku
 from keras_unet import training
 from keras_unet.datasets import LabelledImages, Sample
+from keras_unet.files import written_aside
 from keras_unet.training import checkpoints, course, monitoring
 from keras_unet.training.checkpoints import CheckpointError, Checkpoints, Progress
 from keras_unet.training.config import Config, ConfigError, config_from_dict
-from keras_unet.training.files import written_aside
 from keras_unet.training.loop import DivergedError, Trainer
 from keras_unet.training.optimizers import WarmUpAndDecay, build_optimizer
 from keras_unet.training.run_folder import RunFolder
 from keras_unet.training.split import split
+from keras_unet.training.stopping import StopRequest
 
 RUN_FILES = ["checkpoints", "config.toml", "data.txt", "log.csv", "model.keras", "report.json", "tensorboard"]
 
@@ -136,7 +139,8 @@ def test_the_log_has_a_line_at_each_stop_and_figures_at_each_validation(
         lines = list(csv.DictReader(file))
     assert [line["step"] for line in lines] == ["2", "3", "4", "6"]
     assert [bool(line["val_mean_iou"]) for line in lines] == [False, True, False, True]
-    assert float(lines[0]["learning_rate"]) == pytest.approx(0.01)
+    rates = [float(line["learning_rate"]) for line in lines]
+    assert rates == pytest.approx([0.005 * (1 + np.cos(np.pi * int(line["step"]) / 6)) for line in lines])
 
 
 def test_tensorboard_gets_scalars_and_panels(finished: tuple[Path, dict[str, Any]]) -> None:
@@ -198,8 +202,8 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
 
     advance, folder, said = course.Course._advance, tmp_path / "run", []
 
-    def until_killed(self: Any, batches: Any, progress: Progress, bar: Any) -> dict[str, float]:
-        figures = advance(self, batches, progress, bar)
+    def until_killed(self: Any, batches: Any, progress: Progress, *others: Any) -> dict[str, float]:
+        figures = advance(self, batches, progress, *others)
         if progress.step == 6:
             raise Killed
         return figures
@@ -212,14 +216,54 @@ def test_a_resumed_run_ends_like_one_that_was_never_interrupted(
     report = training.run(tiny(), folder, data=cells(), say=said.append)
 
     assert "Resuming at step 4 of 6." in said
-    assert {**report, "seconds": 0} == {**finished[1], "seconds": 0}
-    one, other = (checkpoints.read(path / "checkpoints" / "step-00000006.npz")[0] for path in (finished[0], folder))
-    assert one.keys() == other.keys()
+    assert_same_run(finished, (folder, report))
+
+
+def assert_same_run(finished: tuple[Path, dict[str, Any]], other: tuple[Path, dict[str, Any]]) -> None:
+    assert {**finished[1], "seconds": 0} == {**other[1], "seconds": 0}
+    folders = finished[0], other[0]
+    one, two = (checkpoints.read(folder / "checkpoints" / "step-00000006.npz")[0] for folder in folders)
+    assert one.keys() == two.keys()
     assert any(name.startswith("random/") for name in one)
     for name in one:
-        np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-    logs = [[line.split(",")[:3] for line in (path / "log.csv").open()] for path in (finished[0], folder)]
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    logs = [[line.split(",")[:3] for line in (folder / "log.csv").open()] for folder in folders]
     assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_a_run_with_a_checkpoint_of_its_step(
+    number: signal.Signals, finished: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a line of the log; the run that goes on ends like one that was never stopped."""
+    folder, said, run, handler = tmp_path / "run", [], Trainer.run, signal.getsignal(number)
+
+    def until_told(self: Trainer, batches: Any, steps: int) -> float:
+        loss = run(self, batches, 1)
+        if self.optimizer.iterations == 5:
+            os.kill(os.getpid(), number)
+        return loss
+
+    config = tiny(training_steps_per_call=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "run", until_told)
+        with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
+            training.run(config, folder, data=cells(), say=said.append)
+    assert ended.type is KeyboardInterrupt if number == signal.SIGINT else ended.value.code == 143
+    assert said[-1] == "Stopped at step 5. The same command goes on from there."
+    assert steps_of(folder)[-1] == 5
+    assert signal.getsignal(number) is handler
+    report = training.run(config, folder, data=cells(), say=said.append)
+    assert "Resuming at step 5 of 6." in said
+    assert_same_run(finished, (folder, report))
+
+
+def test_a_second_signal_ends_at_once() -> None:
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
 
 
 def test_a_finished_run_is_not_begun_again(finished: tuple[Path, dict[str, Any]]) -> None:

@@ -1,5 +1,6 @@
 """The paper's network and its variants."""
 
+import json
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -118,6 +119,13 @@ def test_config_holds_the_constructors_arguments() -> None:
     assert UNet.from_config(config).get_config() == config
 
 
+def test_integers_of_numpy_are_stored_as_plain_ones() -> None:
+    numbers = {name: np.int64(value) for name, value in {"num_classes": 3, "filters": 2, "depth": 1}.items()}
+    config = UNet((np.int64(20), None, np.int32(1)), **numbers).get_config()
+    assert json.loads(json.dumps(config))["input_shape"] == [20, None, 1]
+    assert (config["num_classes"], config["filters"], config["depth"]) == (3, 2, 1)
+
+
 def test_loading_something_else_is_refused_in_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"Expected a \.keras file"):
         ku.load_model(tmp_path / "none.keras")
@@ -140,6 +148,11 @@ def test_loading_something_else_is_refused_in_one_sentence(tmp_path: Path) -> No
         ({"input_shape": (572, 572)}, "Expected input_shape"),
         ({"input_shape": (572, 572, 0)}, "at least one channel"),
         ({"num_classes": 0}, "Expected num_classes of at least 1"),
+        ({"num_classes": 2.0}, "Expected a whole number for num_classes. Received 2.0"),
+        ({"num_classes": True}, "Expected a whole number for num_classes. Received True"),
+        ({"filters": 64.0}, "Expected a whole number for filters. Received 64.0"),
+        ({"input_shape": (572.0, 572, 1)}, "Expected a whole number for the input height. Received 572.0"),
+        ({"input_shape": (572, 572, None)}, "Expected a whole number for the channels of input_shape"),
         ({"filters": 0}, "at least one filter"),
         ({"depth": 0}, "Expected a depth between 1 and 8"),
         ({"dropout": 1.0}, "Expected a dropout rate"),

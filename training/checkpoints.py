@@ -17,7 +17,8 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from .files import PARTIAL, written_aside
+from keras_unet.files import remove_partial, written_aside
+
 from .loop import DivergedError, Trainer
 
 Arrays = dict[str, NDArray[Any]]
@@ -41,6 +42,7 @@ class Progress:
         best_step: Step of the best validation so far, None before the first.
         best: Its figure.
         stale: Validations since then.
+        loss_sum: Losses since the last line of the log, added up.
         seconds: Time spent, over all starts of the run.
         finished: Why the run ended, or an empty text while it goes on.
     """
@@ -49,6 +51,7 @@ class Progress:
     best_step: int | None = None
     best: float | None = None
     stale: int = 0
+    loss_sum: float = 0.0
     seconds: float = 0.0
     finished: str = ""
 
@@ -147,8 +150,7 @@ class Checkpoints:
         for step in steps:
             if step not in kept:
                 (self.folder / f"step-{step:08d}.npz").unlink(missing_ok=True)
-        for leftover in self.folder.glob(f"{PARTIAL}*"):
-            leftover.unlink(missing_ok=True)
+        remove_partial(self.folder)
 
 
 def read(path: Path) -> tuple[Arrays, Progress]:

@@ -9,12 +9,14 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_unet.files import written_aside
+
 from .checkpoints import Checkpoints, Progress, restore
 from .config import Training
-from .files import written_aside
 from .loop import Trainer
 from .monitoring import Bar, Board, CsvLog, Say, panel
 from .run_folder import RunFolder
+from .stopping import StopRequest
 
 _PANELS = 4
 
@@ -23,7 +25,7 @@ class Course:
     """Trains, validates, logs and stores, each in its turn.
 
     Every stop of the loop (log, validation, checkpoint) is at a step that follows from the settings alone, so that a
-    resumed run stops where an uninterrupted one would.
+    resumed run stops where an uninterrupted one would. SIGINT and SIGTERM leave a checkpoint at the step they come in.
 
     Args:
         trainer: With fresh weights; those of the last checkpoint are put in.
@@ -54,6 +56,8 @@ class Course:
         Raises:
             DivergedError: If loss or weights are no longer finite; the last checkpoint stays.
             OSError: If something cannot be written; the last checkpoint stays.
+            KeyboardInterrupt: After SIGINT, with a checkpoint.
+            SystemExit: After SIGTERM, with a checkpoint; status 143.
         """
         progress = self._resume()
         if progress.finished:
@@ -62,15 +66,21 @@ class Course:
         bar = Bar(self._settings.steps, progress.step, self._say)
         batches = self._trainer.batches(self._batches_from(progress.step))
         try:
-            while not progress.finished:
-                figures = self._advance(batches, progress, bar)
-                self._judge(progress, figures, board)
-                log.write(figures)
-                board.scalars(figures, progress.step)
-                self._store(progress)
+            with StopRequest() as stop:
+                while not progress.finished and not stop:
+                    if (figures := self._advance(batches, progress, bar, stop)) is None:
+                        self._checkpoints.save(self._trainer, progress)
+                        break
+                    self._judge(progress, figures, board)
+                    log.write(figures)
+                    board.scalars(figures, progress.step)
+                    self._store(progress)
         finally:
             bar.close()
             board.close()
+        if stop and not progress.finished:
+            self._say(f"Stopped at step {progress.step}. The same command goes on from there.")
+            stop.act()
         return progress
 
     def _resume(self) -> Progress:
@@ -85,30 +95,40 @@ class Course:
             self._say(f"Resuming at step {progress.step} of {self._settings.steps}.")
         return progress
 
-    def _advance(self, batches: Iterator[Any], progress: Progress, bar: Bar) -> dict[str, float]:
-        """Train up to the next stop."""
+    def _advance(
+        self, batches: Iterator[Any], progress: Progress, bar: Bar, request: StopRequest
+    ) -> dict[str, float] | None:
+        """Train up to the next stop; None if the run was told to end before it."""
         begun, first, stop = time.monotonic(), progress.step, self._next_stop(progress.step)
-        rate, total = self._trainer.learning_rate, 0.0
         while progress.step < stop:
             steps = min(self._settings.steps_per_call, stop - progress.step)
             loss = self._trainer.run(batches, steps)
             progress.step += steps
-            total += loss * steps
+            progress.loss_sum += loss * steps
             self._shown["loss"] = loss
             bar.update(progress.step, self._shown)
+            if request and progress.step < stop:
+                break
         seconds = time.monotonic() - begun
         progress.seconds += seconds
+        if progress.step < stop:
+            return None
+        total, progress.loss_sum = progress.loss_sum, 0.0
         return {
             "step": stop,
-            "loss": total / (stop - first),
-            "learning_rate": rate,
+            "loss": total / (stop - self._last_stop(first)),
+            "learning_rate": self._trainer.learning_rate,
             "images_per_second": (stop - first) * self._settings.batch_size / max(seconds, 1e-9),
         }
 
     def _next_stop(self, step: int) -> int:
-        settings = self._settings
-        periods = (settings.log_every, settings.validate_every, settings.checkpoint_every)
-        return min(settings.steps, *((step // period + 1) * period for period in periods))
+        return min(self._settings.steps, *((step // period + 1) * period for period in self._periods()))
+
+    def _last_stop(self, step: int) -> int:
+        return max(step // period * period for period in self._periods())
+
+    def _periods(self) -> tuple[int, int, int]:
+        return self._settings.log_every, self._settings.validate_every, self._settings.checkpoint_every
 
     def _judge(self, progress: Progress, figures: dict[str, float], board: Board) -> None:
         """Validate when it is time to, keep the best weights, and see whether the run should end."""

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import pictures
-
-from .files import write_text
+from keras_unet.files import naming, write_text
 
 Figures = Mapping[str, float]
 Say = Callable[[str], None]
@@ -53,7 +52,7 @@ class CsvLog:
 
     def write(self, figures: Figures) -> None:
         """Add a line; columns without a figure stay empty."""
-        with open(self._path, "a", encoding="utf-8", newline="") as file:
+        with naming(self._path), open(self._path, "a", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
             writer.writerow({name: f"{value:.6g}" for name, value in figures.items()})
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from keras_unet.files import PARTIAL, remove_partial, write_text
+
 from .config import Config, ConfigError, config_from_dict, dump
-from .files import PARTIAL, write_text
 
 _MARK = "keras-unet run: the whole configuration; `keras-unet train` with this file repeats it."
 
@@ -110,6 +111,8 @@ class RunFolder:
             OSError: If the folder cannot be made or written.
         """
         self.check(config, overwrite)
+        if self.is_ours():
+            remove_partial(self.path)
         if self._entries() and not overwrite:
             return
         self._clear()

@@ -14,6 +14,7 @@ import tensorflow as tf
 import keras_unet
 from keras_unet.augment import AugmentationSettings
 from keras_unet.datasets import LabelledImages
+from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
 from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
 from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
@@ -24,7 +25,6 @@ from .config import Config, ConfigError, Loss
 from .course import Course
 from .distribution import check_batch_size, choose_strategy
 from .evaluation import evaluate, format_table
-from .files import write_text
 from .loop import Trainer
 from .monitoring import Say
 from .optimizers import build_optimizer

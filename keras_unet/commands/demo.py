@@ -11,7 +11,7 @@ from keras_unet import export, image_io, pictures, training
 from keras_unet.commands.prediction import export_details, foreground, load_keras, open_model, validated_threshold
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.instances import connected_components, grow_instances, instances, separated_pairs
+from keras_unet.instances import connected_components, grow_instances, instances, match_instances, separated_pairs
 from keras_unet.training.run_folder import RunFolder
 
 PICTURE = "overlay.png"
@@ -99,11 +99,20 @@ def _write(out: Path, unseen: Sample, probability: NDArray[np.float32], found: N
         pictures.grey_or_colour(unseen.image),
         pictures.overlay(unseen.image, unseen.labels),
         pictures.heat(probability, 0.0, 1.0),
-        pictures.overlay(unseen.image, found),
+        pictures.overlay(unseen.image, numbered_alike(unseen.labels, found)),
     ]
     cells = f"instances: {found.max()} cells"
     captions = ["image (never seen in training)", "truth", "probability of a cell", cells]
     image_io.write_image(out / PICTURE, pictures.side_by_side(panels, captions))
+
+
+def numbered_alike(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.int32]:
+    """`found` with the numbers, so the colours, of the cells in the truth; what matches none gets numbers past them."""
+    numbers = np.arange(found.max() + 1) + truth.max()
+    numbers[0] = 0
+    for one, other in match_instances(truth, found).items():
+        numbers[other] = one
+    return np.asarray(numbers[found], np.int32)
 
 
 def _tell(out: Path, version: Path, figures: dict[str, float]) -> None:

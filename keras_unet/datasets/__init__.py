@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_unet.datasets.base import LabelledImages, Sample
 
-__all__ = ["NAMES", "LabelledImages", "Sample", "load"]
+__all__ = ["NAMES", "LabelledImages", "Sample", "check_name", "load"]
 
 NAMES = ("folder", "isbi2012", "synthetic")
 """Names that `load` knows."""
@@ -34,22 +34,27 @@ def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) 
         ValueError: unknown name, a path missing or one too many, or data that cannot be used.
         OSError: files that cannot be opened.
     """
-    if name not in NAMES:
-        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.3)
-        hint = f' Did you mean "{near[0]}"?' if near else ""
-        raise ValueError(f"Expected a data set among {', '.join(NAMES)}. Received {name!r}.{hint}")
+    check_name(name, path)
     if name == "synthetic":
-        return _generate(path, options)
-    if path is None:
-        raise ValueError(f'Expected a path to the files of data set "{name}". Received none.')
+        from keras_unet.datasets.synthetic import synthetic
+
+        return synthetic(**options)
     module, function = _READERS[name]
     reader: Callable[..., LabelledImages] = getattr(importlib.import_module(module), function)
     return reader(path, **options)
 
 
-def _generate(path: str | os.PathLike[str] | None, options: dict[str, Any]) -> LabelledImages:
-    from keras_unet.datasets.synthetic import synthetic
+def check_name(name: str, path: str | os.PathLike[str] | None) -> None:
+    """Refuse a name that `load` does not know, or a path that does not go with it; nothing is read.
 
-    if path is not None:
+    Raises:
+        ValueError: Naming the nearest, or what is expected of the path.
+    """
+    if name not in NAMES:
+        near = difflib.get_close_matches(str(name), NAMES, n=1, cutoff=0.3)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f"Expected a data set among {', '.join(NAMES)}. Received {name!r}.{hint}")
+    if name == "synthetic" and path is not None:
         raise ValueError(f'Expected no path for data set "synthetic": it is generated. Received {str(path)!r}.')
-    return synthetic(**options)
+    if name != "synthetic" and path is None:
+        raise ValueError(f'Expected a path to the files of data set "{name}". Received none.')

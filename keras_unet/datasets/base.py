@@ -1,6 +1,6 @@
 """What every reader of data returns: named pairs of image and labels, checked once, here."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_unet.arguments import check_class_names
 from keras_unet.image_io import check_finite
 
 Kind = Literal["classes", "instances"]
@@ -56,8 +57,8 @@ class LabelledImages:
         notes: decisions taken while reading, one sentence each, for printing.
 
     Raises:
-        ValueError: no samples, channel counts that differ, labels outside the classes, or a
-            number of names other than the number of classes.
+        ValueError: no samples, channel counts that differ, labels outside the classes, or
+            names that are not one for each class.
     """
 
     samples: tuple[Sample, ...]
@@ -119,8 +120,7 @@ class LabelledImages:
                 f"Expected 2 classes for instances and at least 2 otherwise, background included. "
                 f"Received kind {self.kind!r} with {self.num_classes}."
             )
-        if len(self.class_names) != self.num_classes:
-            raise ValueError(f"Expected {self.num_classes} class names, one per class. Received {self.class_names}.")
+        check_class_names(self.class_names, self.num_classes)
 
     def _check_label_values(self, sample: Sample) -> None:
         labels = sample.labels
@@ -155,6 +155,15 @@ def check_image(image: NDArray[Any], name: str) -> None:
     if image.dtype.kind not in "buif":
         raise ValueError(f"{name}: expected pixels that are real numbers. Received {image.dtype}.")
     check_finite(image, name)
+
+
+def pixel_type_notes(samples: Sequence[Sample]) -> tuple[str, ...]:
+    """A sentence for the user if images differ in pixel type, as their ranges then may; nothing if they do not."""
+    first = {sample.image.dtype.name: sample.name for sample in reversed(samples)}
+    if len(first) < 2:
+        return ()
+    found = ", ".join(f"{dtype} in {name}" for dtype, name in sorted(first.items()))
+    return (f"Images differ in pixel type: {found}. One range of values holds for all.",)
 
 
 def _checked_labels(labels: NDArray[Any], name: str) -> NDArray[np.int32]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.datasets.base import LabelledImages, Sample
+from keras_unet.datasets.base import LabelledImages, Sample, pixel_type_notes
 from keras_unet.datasets.labels import LabelKind, Meaning, NamedLabels, understand
 from keras_unet.datasets.pairing import IMAGE_WORDS, LABEL_WORDS, pair, words
 from keras_unet.image_io import (
@@ -108,7 +108,7 @@ def read_pairs(
         for sample in _samples(image, label, raw, meaning)
     ]
     found = f"{len(samples)} labelled images in {len(pairs)} files: {pairs[0][0].name} with {pairs[0][1].name}"
-    notes = (f"{found} and so on." if len(pairs) > 1 else f"{found}.", meaning.note)
+    notes = (f"{found} and so on." if len(pairs) > 1 else f"{found}.", meaning.note, *pixel_type_notes(samples))
     return LabelledImages(
         tuple(samples), meaning.kind, meaning.num_classes, meaning.class_names, meaning.ignore_label, notes
     )
@@ -205,6 +205,7 @@ def _read_object_masks(folders: list[Path]) -> LabelledImages:
     notes = (
         f"{len(samples)} labelled images, one folder each.",
         f"One mask file per object: read as instance ids, {objects} objects in all.",
+        *pixel_type_notes(samples),
     )
     return LabelledImages(samples, "instances", 2, ("background", "object"), None, notes)
 

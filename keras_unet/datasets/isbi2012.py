@@ -33,7 +33,7 @@ def read_isbi2012(path: str | os.PathLike[str]) -> LabelledImages:
     if data.kind != "classes" or data.num_classes != 2:
         raise ValueError(f"{root}: expected labels of 0 (membrane) and 255 (cell). Received more values.")
     note = "ISBI 2012: label 0 is membrane (class 0), 255 is the inside of cells (class 1)."
-    return replace(data, class_names=CLASS_NAMES, notes=(data.notes[0], note))
+    return replace(data, class_names=CLASS_NAMES, notes=(data.notes[0], note, *data.notes[2:]))
 
 
 def _pairs(root: Path) -> list[tuple[Path, Path]]:

@@ -4,6 +4,7 @@ The whole data set decides, never a single file, and the decision comes back as 
 from the values is asked for.
 """
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from keras_unet.arguments import check_class_names
 from keras_unet.datasets.base import Kind
 
 LabelKind = Literal["binary", "classes", "instances"]
@@ -23,7 +25,10 @@ _MOST_CODES = 16  # evenly spread grey values are taken for class codes up to th
 _MOST_CLASSES = 64  # more distinct values in consecutive use are not taken for classes unasked
 _FEWEST_OBJECTS = 5  # fewer ids, each in one piece, could be classes such as disc and cup
 _FILES_LOOKED_AT = 8
-_ASK = 'Say which with label_kind="binary", "classes" or "instances"; name a value without meaning with ignore_label.'
+_ASK = (
+    'Say which with label_kind="binary", "classes" or "instances" (train: --set data.options.label_kind=…, evaluate: '
+    "--label-kind …); name a value without meaning with ignore_label (--set data.options.ignore_label=…)."
+)
 
 
 @dataclass(frozen=True)
@@ -93,8 +98,7 @@ class _Classes:
 
     def finish(self, ignore_label: int | None, names: Sequence[str] | None) -> Meaning:
         """Add the ignored value, moved to 255 if a class has its number, and the user's names."""
-        if names is not None and len(names) != self.num_classes:
-            raise ValueError(f"Expected {self.num_classes} class names, background first. Received {tuple(names)}.")
+        names = self.class_names if names is None else check_class_names(names, self.num_classes)
         kept = ignore_label
         if kept is not None and 0 <= kept < self.num_classes:
             kept = 255
@@ -105,12 +109,24 @@ class _Classes:
 
         ignored = "" if ignore_label is None else f" Pixels of {ignore_label} are ignored."
         note = self.note + ignored
-        return Meaning("classes", self.num_classes, tuple(names or self.class_names), kept, note, convert)
+        return Meaning("classes", self.num_classes, names, kept, note, convert)
+
+
+def check_label_kind(label_kind: str) -> None:
+    """Refuse what is no kind of label.
+
+    Raises:
+        ValueError: Naming those there are, and the nearest.
+    """
+    if label_kind not in LABEL_KINDS:
+        near = difflib.get_close_matches(str(label_kind), LABEL_KINDS, n=1, cutoff=0.3)
+        hint = f' Did you mean "{near[0]}"?' if near else ""
+        raise ValueError(f"Expected label_kind among {', '.join(LABEL_KINDS)}. Received {label_kind!r}.{hint}")
 
 
 def _check_options(label_kind: str | None, num_classes: int | None) -> None:
-    if label_kind is not None and label_kind not in LABEL_KINDS:
-        raise ValueError(f"Expected label_kind among {', '.join(LABEL_KINDS)}. Received {label_kind!r}.")
+    if label_kind is not None:
+        check_label_kind(label_kind)
     if num_classes is not None and num_classes < 2:
         raise ValueError(f"Expected num_classes of at least 2, background included. Received {num_classes}.")
     if num_classes is not None and num_classes > 2 and label_kind in ("binary", "instances"):

@@ -1,0 +1,70 @@
+"""Files that are whole or absent, whenever the process or the disk gives up; whatever goes wrong names the file."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+PARTIAL = ".partial-"
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[Path]:
+    """A name to write to; when the block ends well, the file is put on disk and takes the place of `path`.
+
+    The name is in the same folder, keeps the suffix and is nobody else's. If the block raises, the unfinished file is
+    removed and what was at `path` stays; a killed process leaves it, for `remove_partial`.
+
+    Raises:
+        OSError: As `naming`.
+    """
+    aside = path.with_name(f"{PARTIAL}{uuid.uuid4().hex[:8]}-{path.name}")
+    try:
+        with naming(path):
+            yield aside
+            with open(aside, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+    except BaseException:
+        with suppress(OSError):
+            aside.unlink()
+        raise
+    _sync_folder(path.parent)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have an error of writing name `path`: that the disk is full, the system says without the file.
+
+    Raises:
+        OSError: What the block raised, with the same number if it had one.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # NumPy and Pillow report short writes in words of their own
+            raise OSError(f"Expected to write {str(path)!r}. Received: {error}") from error
+        raise OSError(error.errno, error.strerror, str(path)) from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file as a whole."""
+    with written_aside(path) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what killed processes left in a folder of ours."""
+    for leftover in folder.glob(f"{PARTIAL}*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself survive a loss of power, where the system can."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

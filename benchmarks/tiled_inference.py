@@ -54,11 +54,12 @@ def measure_time(arguments: argparse.Namespace) -> None:
     pin_to_one_core()
     import tensorflow as tf
 
+    from keras_unet import forward as inference
     from keras_unet import tiling
     from keras_unet.tile_sizes import tile_context
 
     model = small_net(arguments, channels=1)
-    forward, pixel = tiling.probabilities(model)
+    forward, pixel = inference.probabilities(model)
     context, stride = tile_context(model.geometry), model.geometry.stride
     tile = arguments.tile or context + max(stride, 256 // stride * stride)
     tiler = tiling.Tiler(model.geometry, (tile, tile), arguments.batch_size)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
 
 # TensorFlow Serving leaves this folder of a version to its users.
@@ -13,27 +14,30 @@ DESCRIPTION_FILE = Path("assets.extra") / "keras_unet.json"
 
 
 def describe(
-    model: Any, tiler: Any, input_dtype: str, class_names: Sequence[str], metadata: Mapping[str, Any] | None
+    model: Any, serving: Any, class_names: Sequence[str], metadata: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     """The contents of the description file.
 
     Args:
         model: The `UNet`.
-        tiler: Its `Tiler`.
-        input_dtype: Dtype of the raw images.
+        serving: How it is served, a `Serving`.
         class_names: A name per label value.
         metadata: The user's own entries.
 
     Raises:
         ValueError: If `metadata` cannot be written as JSON.
     """
+    tiler = serving.tiler
     description = {
         "format": 1,
-        "input": {"dtype": input_dtype, "channels": model.channels, "value_range": list(model.value_range)},
+        "input": {"dtype": serving.input_dtype, "channels": model.channels, "value_range": list(model.value_range)},
         "num_classes": model.num_classes,
         "class_names": list(class_names),
         "geometry": _geometry(model.geometry),
         "tile": {"height": tiler.tile[0], "width": tiler.tile[1], "batch_size": tiler.batch_size},
+        "averaging": serving.averaging,
+        "precision": model.get_config()["dtype"],
+        "max_pixels": serving.max_pixels,
         "tiled_equals_one_pass": model.exact_tiling,
         "parameters": model.count_params(),
         "versions": _versions(),
@@ -50,7 +54,7 @@ def write_description(folder: Path, description: Mapping[str, Any]) -> None:
     """Write the description file of a version folder."""
     file = folder / DESCRIPTION_FILE
     file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(description, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(description, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_description(folder: str | os.PathLike[str]) -> dict[str, Any]:

@@ -7,16 +7,20 @@ from typing import Any
 
 import tensorflow as tf
 
+from keras_unet.arguments import check_class_names, whole_number
+from keras_unet.forward import check_averaging
+from keras_unet.instances import check_threshold
 from keras_unet.tiling import Tiler, tiler_for
 from keras_unet.unet import UNet
 
 from .description import describe, write_description
-from .proof import largest_difference
-from .signatures import INPUT_DTYPES, MAX_CLASSES, module_with_signatures
+from .proof import compared
+from .signatures import INPUT_DTYPES, MAX_CLASSES, Serving, module_with_signatures
 from .versions import chosen_version, version_folder
 
 _TILE_MEMORY = 1024**3  # the server's memory is not known at export; one tile of the paper's net then has 716 pixels
 _TOLERANCE = 1e-4
+_POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
 def save(
@@ -27,16 +31,30 @@ def save(
     tile: int | tuple[int, int] | None = None,
     batch_size: int = 1,
     input_dtype: str = "float32",
+    precision: str | None = None,
+    averaging: str = "none",
+    max_pixels: int = 2**26,
     class_names: Sequence[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     verify: bool = True,
 ) -> Path:
     """Export a U-Net: one folder that segments raw images of any size wherever TensorFlow runs, without Keras.
 
-    Signatures, both for `images` of shape `(batch, height, width, channels)`, raw pixels:
+    Signatures for `images` of shape `(batch, height, width, channels)`, raw pixels:
 
     - `serving_default`: `probabilities`, `(batch, height, width, num_classes)` float32;
-    - `classes`: `classes`, `(batch, height, width)` uint8; for `num_classes` 1, class 1 is p > 0.5.
+    - `classes`: `classes`, `(batch, height, width)` uint8; for `num_classes` 1, class 1 is p > 0.5;
+    - `instances`: `instances`, `(batch, height, width)` int32, objects numbered from 1 in reading order as
+      `keras_unet.instances.instances` does with `threshold` and `grow=1`; if `metadata` has a `threshold`.
+
+    For `image_bytes` of shape `(batch,)`, PNG or JPEG files each of its own size (nets of 1 or 3 channels):
+
+    - `image_bytes`: `label_png_bytes` (8-bit grey, class ids) and `probability_png_bytes` (16-bit grey, foreground;
+      65535 is 1), `height` and `width`, all `(batch,)`.
+
+    For `request`, any strings:
+
+    - `description`: the text of the description file for each.
 
     The version is written to a hidden folder and renamed when it is complete: a failed or killed export leaves earlier
     versions as they were.
@@ -49,10 +67,15 @@ def save(
             default as large as 1 GiB of memory permits, at most 1024. Smaller images take smaller tiles.
         batch_size: The most tiles in one call of the net; pays on a GPU.
         input_dtype: Dtype of the raw images: `"float32"`, `"uint8"`, `"uint16"` or `"int16"`.
+        precision: `"float32"` or `"bfloat16"`, in which the layers compute; by default as in training. The
+            description states the largest difference to float32.
+        averaging: Test-time averaging over `"flips"`, `"rotations"` or all symmetries of the `"square"`, see `predict`.
+        max_pixels: The most pixels of an encoded image. Its header tells, so a larger one is never decoded.
         class_names: A name per label value, background first (two for `num_classes` 1).
-        metadata: The user's own entries of the description file, such as pixel size and training run.
+        metadata: The user's own entries of the description file, such as pixel size and training run. `threshold` is
+            the foreground probability of an object.
         verify: Whether to load the version, before it gets its number, in a process without Keras and compare it
-            with `predict`; takes some seconds.
+            with `predict`; takes some seconds. The description tells the outcome under `proof`.
 
     Returns:
         The version folder.
@@ -64,20 +87,23 @@ def save(
     """
     base = Path(path)
     number = chosen_version(base, version)
-    tiler = _tiler(model, tile, batch_size, input_dtype)
-    description = describe(model, tiler, input_dtype, _names(model, class_names), metadata)
-    module, signatures = module_with_signatures(model, tiler, input_dtype)
+    served = _at_precision(model, precision)
+    tiler = _tiler(served, tile, batch_size, input_dtype)
+    threshold = _threshold(metadata or {})
+    serving = Serving(
+        tiler, input_dtype, check_averaging(averaging), whole_number(max_pixels, "max_pixels", 1), threshold
+    )
+    description = describe(served, serving, _names(model, class_names), metadata)
+    module, signatures = module_with_signatures(served, serving, description)
     with version_folder(base, number) as folder:
         _write(module, folder, signatures)
         write_description(folder, description)
         if verify:
-            _prove(model, folder)
+            write_description(folder, {**description, "proof": _prove(served, folder)})
     return base / str(number)
 
 
 def _tiler(model: UNet, tile: int | tuple[int, int] | None, batch_size: int, input_dtype: str) -> Tiler:
-    if not isinstance(model, UNet):
-        raise ValueError(f"Expected a keras_unet.UNet. Received a {type(model).__name__}.")
     if model.num_classes > MAX_CLASSES:
         raise ValueError(
             f"Expected at most {MAX_CLASSES} classes (label maps are uint8). Received {model.num_classes}."
@@ -87,13 +113,29 @@ def _tiler(model: UNet, tile: int | tuple[int, int] | None, batch_size: int, inp
     return tiler_for(model, tile, batch_size, memory=_TILE_MEMORY)
 
 
+def _at_precision(model: UNet, precision: str | None) -> UNet:
+    """The net with its layers computing in `precision`, the weights shared."""
+    if not isinstance(model, UNet):
+        raise ValueError(f"Expected a keras_unet.UNet. Received a {type(model).__name__}.")
+    if precision is None:
+        return model
+    if precision not in _POLICIES:
+        raise ValueError(f"Expected precision {' or '.join(_POLICIES)}. Received {precision!r}.")
+    other = UNet.from_config({**model.get_config(), "dtype": _POLICIES[precision]})
+    other.set_weights(model.get_weights())
+    return other
+
+
+def _threshold(metadata: Mapping[str, Any]) -> float | None:
+    threshold = metadata.get("threshold")
+    return None if threshold is None else check_threshold(threshold)
+
+
 def _names(model: UNet, class_names: Sequence[str] | None) -> tuple[str, ...]:
     count = max(model.num_classes, 2)
     if class_names is None:
         return ("background", "foreground") if count == 2 else tuple(f"class {value}" for value in range(count))
-    if len(class_names) != count:
-        raise ValueError(f"Expected {count} class names, background first. Received {list(class_names)}.")
-    return tuple(class_names)
+    return check_class_names(class_names, count)
 
 
 def _write(module: tf.Module, folder: Path, signatures: Mapping[str, Any]) -> None:
@@ -104,10 +146,12 @@ def _write(module: tf.Module, folder: Path, signatures: Mapping[str, Any]) -> No
         raise OSError(f"Expected to write a SavedModel to {str(folder)!r}. Received: {error.message}") from None
 
 
-def _prove(model: UNet, folder: Path) -> None:
-    difference = largest_difference(model, folder)
-    if not difference <= _TOLERANCE:
+def _prove(model: UNet, folder: Path) -> dict[str, Any]:
+    """What a process without Keras made of the version."""
+    proof = compared(model, folder)
+    if not proof["largest_difference"] <= _TOLERANCE:
         raise OSError(
             f"Expected the exported model to give the probabilities of predict to {_TOLERANCE:g}. "
-            f"Received a difference of {difference:g}."
+            f"Received a difference of {proof['largest_difference']:g}."
         )
+    return proof

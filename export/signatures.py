@@ -1,40 +1,73 @@
-"""The graph of an exported model: raw images of any size in, probabilities or class ids out.
+"""The graph of an exported model: raw or encoded images of any size in, probabilities, class ids or objects out.
 
-Shapes are checked in the graph, since a server feeds it whatever a client sends. The input is declared without a rank:
-with a rank of 4 and open axes TensorFlow folds the checks away, and a request of another rank aborts the process.
+Shapes are checked in the graph, since a server feeds it whatever a client sends. Inputs are declared without a rank:
+with a rank and open axes TensorFlow folds the checks away, and a request of another rank aborts the process.
 """
 
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import tensorflow as tf
 
-from keras_unet import tiling
-from keras_unet.tiling import Forward, Tiler
+from keras_unet.forward import Forward, classes, probabilities
+from keras_unet.tiling import Tiler
 from keras_unet.unet import UNet
+
+from . import components, encoded
 
 INPUT_DTYPES = ("float32", "uint8", "uint16", "int16")
 MAX_CLASSES = 255
 
+Tensors = dict[str, tf.Tensor]
 
-def module_with_signatures(model: UNet, tiler: Tiler, input_dtype: str) -> tuple[tf.Module, dict[str, Any]]:
+
+@dataclass(frozen=True)
+class Serving:
+    """How a net is served.
+
+    Args:
+        tiler: How images are cut.
+        input_dtype: Dtype of raw images, one of `INPUT_DTYPES`; pixels become float32 tile by tile.
+        averaging: Test-time averaging, a name in `keras_unet.forward.AVERAGING`.
+        max_pixels: The most pixels of an encoded image, told from its header.
+        threshold: Foreground probability of an object; None for a net that tells no objects apart.
+    """
+
+    tiler: Tiler
+    input_dtype: str = "float32"
+    averaging: str = "none"
+    max_pixels: int = 2**26
+    threshold: float | None = None
+
+
+def module_with_signatures(
+    model: UNet, serving: Serving, description: Mapping[str, Any]
+) -> tuple[tf.Module, dict[str, Any]]:
     """What `tf.saved_model.save` takes: a module that owns the weights, and its traced signatures.
 
     Args:
         model: The net. Only what inference needs is kept: no optimizer, no metrics, no random state.
-        tiler: How images are cut.
-        input_dtype: One of `INPUT_DTYPES`; pixels become float32 tile by tile.
+        serving: How it is served.
+        description: What the signature `description` answers.
 
     Returns:
-        The module, and `serving_default` (`images` to `probabilities`, `(batch, height, width, num_classes)` float32)
-        and `classes` (`images` to `classes`, `(batch, height, width)` uint8).
+        The module and the signatures, those of `keras_unet.export.save`.
     """
     module = tf.Module()
     module.weights = [weight.value for weight in model.weights]
-    segment = {
-        "serving_default": _signature("probabilities", *tiling.probabilities(model), model, tiler, input_dtype),
-        "classes": _signature("classes", *tiling.classes(model), model, tiler, input_dtype),
+    images = _Images(model, serving)
+    functions = {
+        "serving_default": _from_images(images.probabilities, "probabilities", serving),
+        "classes": _from_images(images.classes, "classes", serving),
+        "description": _description(json.dumps(description, ensure_ascii=False)),
     }
-    return module, {name: function.get_concrete_function() for name, function in segment.items()}
+    if model.channels in (1, 3) and serving.input_dtype != "int16":  # which PNG has not
+        functions["image_bytes"] = _from_files(images)
+    if serving.threshold is not None:
+        functions["instances"] = _from_images(images.instances, "instances", serving)
+    return module, {name: function.get_concrete_function() for name, function in functions.items()}
 
 
 def checked_images(images: tf.Tensor, channels: int) -> tf.Tensor:
@@ -47,18 +80,88 @@ def checked_images(images: tf.Tensor, channels: int) -> tf.Tensor:
     shape = tf.shape(images)
     first_four = tf.concat([shape, [0] * 4], axis=0)[:4]  # padded, so that it exists at every rank
     legal = (tf.size(shape) == 4) & (first_four[3] == channels) & tf.reduce_all(first_four[1:3] > 0)
-    received = tf.strings.reduce_join(tf.strings.as_string(shape), separator=", ")
-    expected = f"Expected images of shape (batch, height, width, {channels}) with at least one pixel. Received shape ("
-    check = tf.debugging.Assert(legal, [tf.strings.join([expected, received, ")."])])
-    with tf.control_dependencies([check]):
+    expected = f"images of shape (batch, height, width, {channels}) with at least one pixel"
+    with encoded.required(legal, expected, ["shape (", _listed(shape), ")"]):
         return tf.ensure_shape(tf.identity(images), (None, None, None, channels))
 
 
-def _signature(
-    name: str, forward: Forward, pixel: tf.TensorSpec, model: UNet, tiler: Tiler, input_dtype: str
-) -> tf.types.experimental.PolymorphicFunction:
-    def segment(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {name: tiler(checked_images(images, model.channels), forward, pixel)}
+class _Images:
+    """What a net makes of `(batch, height, width, channels)` images."""
 
-    images = tf.TensorSpec(None, input_dtype, name="images")
-    return tf.function(segment, input_signature=[images], autograph=False)
+    def __init__(self, model: UNet, serving: Serving) -> None:
+        self.channels = model.channels
+        self.serving = serving
+        self._probabilities = probabilities(model, serving.averaging)
+        self._classes = classes(model, serving.averaging)
+
+    def probabilities(self, images: tf.Tensor) -> tf.Tensor:
+        return self._tiled(images, *self._probabilities)
+
+    def classes(self, images: tf.Tensor) -> tf.Tensor:
+        return self._tiled(images, *self._classes)
+
+    def instances(self, images: tf.Tensor) -> tf.Tensor:
+        cells = encoded.foreground(self.probabilities(images))
+        return tf.map_fn(
+            lambda one: components.instances(one, self.serving.threshold),
+            cells,
+            parallel_iterations=1,
+            fn_output_signature=tf.TensorSpec((None, None), tf.int32),
+        )
+
+    def _tiled(self, images: tf.Tensor, forward: Forward, pixel: tf.TensorSpec) -> tf.Tensor:
+        return self.serving.tiler(checked_images(images, self.channels), forward, pixel)
+
+
+def _from_images(
+    segment: Callable[[tf.Tensor], tf.Tensor], output: str, serving: Serving
+) -> tf.types.experimental.PolymorphicFunction:
+    def signature(images: tf.Tensor) -> Tensors:
+        return {output: segment(images)}
+
+    return _function(signature, tf.TensorSpec(None, serving.input_dtype, name="images"))
+
+
+def _from_files(images: _Images) -> tf.types.experimental.PolymorphicFunction:
+    bits = 8 if images.serving.input_dtype == "uint8" else 16
+    limits = encoded.Limits(images.channels, bits, images.serving.max_pixels)
+    text, size = tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int32)
+    results = {"label_png_bytes": text, "probability_png_bytes": text, "height": size, "width": size}
+
+    def one(file: tf.Tensor) -> Tensors:
+        answer = images.probabilities(encoded.decode(file, limits)[None])[0]
+        height, width = tf.unstack(tf.shape(answer)[:2])
+        return {
+            "label_png_bytes": encoded.label_png(answer),
+            "probability_png_bytes": encoded.probability_png(answer),
+            "height": height,
+            "width": width,
+        }
+
+    def signature(image_bytes: tf.Tensor) -> Tensors:
+        return dict(tf.map_fn(one, _listed_files(image_bytes), parallel_iterations=1, fn_output_signature=results))
+
+    return _function(signature, tf.TensorSpec(None, tf.string, name="image_bytes"))
+
+
+def _description(text: str) -> tf.types.experimental.PolymorphicFunction:
+    def signature(request: tf.Tensor) -> Tensors:
+        return {"description": tf.fill(tf.shape(request), text)}
+
+    return _function(signature, tf.TensorSpec(None, tf.string, name="request"))
+
+
+def _listed_files(files: tf.Tensor) -> tf.Tensor:
+    shape = tf.shape(files)
+    with encoded.required(tf.size(shape) == 1, "encoded images of shape (batch,)", ["shape (", _listed(shape), ")"]):
+        return tf.ensure_shape(tf.identity(files), (None,))
+
+
+def _listed(shape: tf.Tensor) -> tf.Tensor:
+    return tf.strings.reduce_join(tf.strings.as_string(shape), separator=", ")
+
+
+def _function(
+    signature: Callable[[tf.Tensor], Tensors], spec: tf.TensorSpec
+) -> tf.types.experimental.PolymorphicFunction:
+    return tf.function(signature, input_signature=[spec], autograph=False)

@@ -100,7 +100,7 @@ def grow_instances(labels: npt.ArrayLike, grow: int) -> Labels:
     padded = np.pad(ids, radius)
     grown = padded.copy()
     empty = _background_within(ids, radius)
-    for down, right in _offsets_by_distance(radius):
+    for down, right in steps_by_distance(radius):
         nearest = padded.ravel()[empty + down * padded.shape[1] + right]
         grown.flat[empty] = nearest
         empty = empty[nearest == 0]
@@ -116,7 +116,7 @@ def _background_within(ids: Labels, radius: int) -> npt.NDArray[np.intp]:
     return np.asarray(positions, dtype=np.intp)
 
 
-def _offsets_by_distance(radius: int) -> list[tuple[int, int]]:
+def steps_by_distance(radius: int) -> list[tuple[int, int]]:
     """(down, right) steps of a disc without its centre, in the order in which an owner is sought."""
 
     def precedence(step: tuple[int, int]) -> tuple[int, bool, float, tuple[int, int]]:

@@ -17,10 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from keras_unet.forward import Forward, check_averaging, probabilities
 from keras_unet.geometry import Geometry
 from keras_unet.tile_sizes import check_batch_size, check_tile, default_tile, free_memory, tile_context
-
-Forward = Callable[[tf.Tensor], tf.Tensor]
 
 # Weak keys: a model that is dropped takes its compiled functions along.
 _compiled: WeakKeyDictionary[Any, dict[Any, Callable[[tf.Tensor], tf.Tensor]]] = WeakKeyDictionary()
@@ -52,7 +51,7 @@ class Tiler:
     def __post_init__(self) -> None:
         for size, axis in zip(self.tile, ("height", "width"), strict=True):
             check_tile(self.geometry, size, axis)
-        check_batch_size(self.batch_size)
+        object.__setattr__(self, "batch_size", check_batch_size(self.batch_size))
 
     def __call__(self, images: tf.Tensor, forward: Forward, pixel: tf.TensorSpec) -> tf.Tensor:
         """Run `forward` over `images` tile by tile, eagerly or in a graph of open sizes.
@@ -85,6 +84,10 @@ class Tiler:
         count = _ceil_div(size, self.tile[axis] - tile_context(self.geometry))
         return count, _ceil_div(_ceil_div(size, count), stride) * stride
 
+    def contribution(self, forward: Forward, tiles: tf.Tensor, advance: Any, step: Any) -> tf.Tensor:
+        """`(batch, advance, step, *pixel.shape)` of tiles `(batch, height, width, channels)`, as `split` gave them."""
+        return self._kept(forward(tf.cast(tiles, tf.float32)), advance, step)
+
     def _join(self, forward: Forward, images: tf.Tensor, pixel: tf.TensorSpec) -> tf.Tensor:
         """Strips of all images below each other, then cut to size."""
         batch, height, width = tf.unstack(tf.shape(images)[:3])
@@ -115,7 +118,7 @@ class Tiler:
             first = (index * tiles + tf.range(tiles)) * step - self.geometry.margin
             column = mirror(first[:, None] + tf.range(step + tile_context(self.geometry)), width)
             patches = tf.transpose(tf.gather(lines, column, axis=1), [1, 0, 2, 3])  # (tiles, height, width, channels)
-            return _swapped(self._kept(forward(tf.cast(patches, tf.float32)), advance, step), 1)
+            return _swapped(self.contribution(forward, patches, advance, step), 1)
 
         # Columns before rows, so that what runs past the image is at the end.
         joined = _stack(batch, batches, (None, None, None, *pixel.shape), pixel.dtype)
@@ -128,7 +131,12 @@ class Tiler:
 
 
 def predict(
-    model: Any, image: npt.ArrayLike, *, tile: int | tuple[int, int] | None = None, batch_size: int = 1
+    model: Any,
+    image: npt.ArrayLike,
+    *,
+    tile: int | tuple[int, int] | None = None,
+    batch_size: int = 1,
+    averaging: str = "none",
 ) -> npt.NDArray[np.float32]:
     """Class probabilities of every pixel of an image of any size, by overlap-tile.
 
@@ -143,39 +151,27 @@ def predict(
             a square. Larger tiles spend less on context. By default as large as a quarter of the free memory permits,
             at most 1024.
         batch_size: The most tiles in one call of the net; pays on a GPU.
+        averaging: Test-time averaging: logits are averaged over `"flips"` (4), `"rotations"` (4) or `"square"` (all 8
+            symmetries) of each tile, at as many times the cost.
 
     Returns:
         `(height, width, num_classes)` float32, or `(batch, height, width, num_classes)` for a batch: softmax, or the
         sigmoid of the one logit if `num_classes` is 1.
 
     Raises:
-        ValueError: If rank, channels, dtype, size or pixel values of `image`, or `tile`, are not fit.
+        ValueError: If rank, channels, dtype, size or pixel values of `image`, `tile` or `averaging` are not fit.
 
     Reference:
         Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, figure 2.
     """
+    check_averaging(averaging)
     pixels = _checked_image(image, model.channels)
     tiler = tiler_for(model, tile, batch_size)
     batch = pixels if pixels.ndim == 4 else pixels[None]
-    result: npt.NDArray[np.float32] = _compiled_for(model, tiler, pixels.dtype)(tf.convert_to_tensor(batch)).numpy()
+    result: npt.NDArray[np.float32] = _compiled_for(model, tiler, pixels.dtype, averaging)(
+        tf.convert_to_tensor(batch)
+    ).numpy()
     return result if pixels.ndim == 4 else result[0]
-
-
-def probabilities(model: Any) -> tuple[Forward, tf.TensorSpec]:
-    """A function from tiles to class probabilities, and what it gives per pixel: `(num_classes,)` float32."""
-    function = tf.sigmoid if model.num_classes == 1 else tf.nn.softmax
-    return lambda tiles: function(_logits(model, tiles)), tf.TensorSpec((model.num_classes,), tf.float32)
-
-
-def classes(model: Any) -> tuple[Forward, tf.TensorSpec]:
-    """A function from tiles to class ids, and what it gives per pixel: one uint8. One logit: class 1 is p > 0.5."""
-
-    def forward(tiles: tf.Tensor) -> tf.Tensor:
-        logits = _logits(model, tiles)
-        ids = logits[..., 0] > 0.0 if model.num_classes == 1 else tf.argmax(logits, axis=-1, output_type=tf.int32)
-        return tf.cast(ids, tf.uint8)
-
-    return forward, tf.TensorSpec((), tf.uint8)
 
 
 def tiler_for(
@@ -188,7 +184,7 @@ def tiler_for(
     Raises:
         ValueError: If `tile` or `batch_size` is illegal.
     """
-    check_batch_size(batch_size)
+    batch_size = check_batch_size(batch_size)
     if tile is not None:
         return Tiler(model.geometry, _height_and_width(tile), batch_size)
     if memory is None and model in _default_tilers and _default_tilers[model].batch_size == batch_size:
@@ -262,20 +258,15 @@ def _ceil_div(a: Any, b: Any) -> Any:
     return (a + b - 1) // b
 
 
-def _logits(model: Any, tiles: tf.Tensor) -> tf.Tensor:
-    # `call`, not `__call__`: that would hold a model of fixed input size to it, and its layers work at any size.
-    return model.call(tiles, training=False)
-
-
-def _compiled_for(model: Any, tiler: Tiler, dtype: np.dtype[Any]) -> Callable[[tf.Tensor], tf.Tensor]:
+def _compiled_for(model: Any, tiler: Tiler, dtype: np.dtype[Any], averaging: str) -> Callable[[tf.Tensor], tf.Tensor]:
     """The compiled function of a model; open axes, so that each image size does not cost another trace."""
     functions = _compiled.setdefault(model, {})
-    key = (tiler, dtype.str)
+    key = (tiler, dtype.str, averaging)
     if key not in functions:
         weak = ref(model)
 
         def segment(images: tf.Tensor) -> tf.Tensor:
-            return tiler(images, *probabilities(weak()))
+            return tiler(images, *probabilities(weak(), averaging))
 
         images = tf.TensorSpec((None, None, None, model.channels), dtype)
         functions[key] = tf.function(segment, input_signature=[images], autograph=False)

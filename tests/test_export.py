@@ -214,7 +214,7 @@ def test_the_proof_sees_agreement_and_the_lack_of_it(model, folder):
 
 
 def test_a_model_that_fails_its_proof_gets_no_version(model, tmp_path, monkeypatch):
-    monkeypatch.setattr(saved_model, "largest_difference", lambda *_: float("nan"))
+    monkeypatch.setattr(saved_model, "compared", lambda *_: {"largest_difference": float("nan")})
     with pytest.raises(OSError, match="Expected the exported model to give the probabilities of predict"):
         export.save(model, tmp_path, tile=TILE)
     assert list(tmp_path.iterdir()) == []
@@ -303,9 +303,14 @@ def test_a_server_of_another_user_may_read_the_version(tmp_path):
     ("changes", "message"),
     [
         ({"tile": 69}, r"Expected a tile height of .* Nearest legal: 68 or 72"),
-        ({"batch_size": 0}, "Expected a batch size of at least 1"),
+        ({"batch_size": 0}, "Expected a whole number of at least 1 for the batch size"),
         ({"input_dtype": "int64"}, "Expected an input dtype among float32, uint8, uint16, int16"),
         ({"class_names": ["cell"]}, "Expected 3 class names, background first"),
+        ({"class_names": "abc"}, "none empty and no two alike. Received 'abc'"),
+        ({"class_names": ["sky", "tree", "tree"]}, "no two alike"),
+        ({"class_names": ["sky", "tree", " "]}, "none empty"),
+        ({"class_names": ["sky", "tree", 3]}, "Expected 3 class names"),
+        ({"batch_size": 2.0}, r"the batch size in tiles. Received 2\.0"),
         ({"metadata": {"x": object()}}, "Expected metadata that JSON can hold"),
         ({"metadata": {"x": float("nan")}}, "Expected metadata that JSON can hold"),
         ({"version": 0}, "Expected a version number of at least 1"),
@@ -315,6 +320,14 @@ def test_illegal_arguments_are_refused_and_nothing_is_written(model, tmp_path, c
     with pytest.raises(ValueError, match=message):
         export.save(model, tmp_path / "new", **changes)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("version", [None, 1])
+def test_a_file_where_the_version_should_go_is_told_before_the_work(model, tmp_path, version):
+    (tmp_path / "1").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"Expected room for .* version 1\. Received .*/1', which is a file"):
+        export.save(model, tmp_path, version)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
 
 
 def test_models_that_have_no_uint8_label_map_or_are_no_unet_are_refused(tmp_path):

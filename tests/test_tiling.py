@@ -245,5 +245,5 @@ def test_illegal_tiles_are_refused_and_the_nearest_named(tile, nearest):
 
 @pytest.mark.parametrize("batch_size", [0, -1, 1.5, True])
 def test_illegal_batch_sizes_are_refused(model, batch_size):
-    with pytest.raises(ValueError, match="Expected a batch size of at least 1"):
+    with pytest.raises(ValueError, match="Expected a whole number of at least 1 for the batch size"):
         predict(model, noise((5, 5)), batch_size=batch_size)

@@ -1,0 +1,289 @@
+"""Signatures beside raw images: encoded files, objects, the description; precision and averaging; hostile bytes."""
+
+import io
+import json
+import struct
+import zlib
+
+import imagecodecs
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from keras_unet import export, image_io
+from keras_unet.export.components import connected_components
+from keras_unet.instances import connected_components as by_opencv
+from keras_unet.instances import instances
+from keras_unet.tiling import predict
+from keras_unet.unet import UNet
+
+TILE = 68
+MAX_PIXELS = 10_000
+
+
+def net(channels=3, **changes):
+    keras.utils.set_random_seed(2)
+    arguments = {
+        "input_shape": (None, None, channels),
+        "num_classes": 2,
+        "filters": 2,
+        "depth": 2,
+        "padding": "same",
+        "value_range": (0, 255),
+    }
+    return UNet(**{**arguments, **changes})
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """Nets by (channels, dtype), each with its loaded signatures."""
+    base = tmp_path_factory.mktemp("models")
+
+    def save(channels, dtype, **changes):
+        model = net(channels, **changes)
+        folder = export.save(
+            model,
+            base / f"{channels}-{dtype}",
+            tile=TILE,
+            input_dtype=dtype,
+            max_pixels=MAX_PIXELS,
+            metadata={"threshold": 0.5},
+            verify=False,
+        )
+        return model, tf.saved_model.load(str(folder)).signatures
+
+    return {
+        (3, "uint8"): save(3, "uint8"),
+        (1, "uint16"): save(1, "uint16", value_range=(0, 65535), num_classes=1),
+        (1, "float32"): save(1, "float32", num_classes=3),
+    }
+
+
+def noise(*shape, dtype=np.uint8):
+    return np.random.default_rng(5).integers(0, np.iinfo(dtype).max, shape, dtype, endpoint=True)
+
+
+def encode(pixels, form="PNG", **options):
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form, **options)
+    return buffer.getvalue()
+
+
+def palette(colours):
+    image = Image.fromarray(noise(20, 30) % 4, "P")
+    image.putpalette(np.asarray(colours, np.uint8).ravel().tolist())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def header(width, height, bits=8, colour=2):
+    """A PNG that claims a size and holds nothing."""
+    body = b"IHDR" + struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + body + struct.pack(">I", zlib.crc32(body))
+
+
+def repaired(file):
+    """With the check sums of PNG's chunks made good, as far as chunks are found."""
+    parts, at = [file[:8]], 8
+    while at + 12 <= len(file):
+        length = struct.unpack_from(">I", file, at)[0]
+        body = file[at + 4 : at + 8 + length]
+        parts += [file[at : at + 4], body, struct.pack(">I", zlib.crc32(body))]
+        at += 12 + length
+    return b"".join(parts) if file.startswith(b"\x89PNG") else file
+
+
+GREYS = [(0, 0, 0), (50, 50, 50), (128, 128, 128), (255, 255, 255)]
+COLOURS = [(0, 0, 0), (50, 0, 50), (128, 12, 128), (255, 255, 0)]
+LEGAL = {
+    "png": ((3, "uint8"), encode(noise(31, 50, 3))),
+    "one pixel": ((3, "uint8"), encode(noise(1, 1, 3))),
+    "one row": ((3, "uint8"), encode(noise(1, 50, 3))),
+    "opaque": ((3, "uint8"), encode(np.dstack([noise(23, 40, 3), np.full((23, 40), 255, np.uint8)]))),
+    "jpeg": ((3, "uint8"), encode(noise(37, 41, 3), "JPEG", quality=90)),
+    "palette": ((3, "uint8"), palette(COLOURS)),
+    "16 bits": ((1, "uint16"), encode(noise(29, 33, dtype=np.uint16))),
+    "8 bits for a net of 16": ((1, "uint16"), encode(noise(29, 33))),
+    "16 bits for floats": ((1, "float32"), encode(noise(29, 33, dtype=np.uint16))),
+    "grey jpeg": ((1, "float32"), encode(noise(64, 20), "JPEG")),
+    "grey palette": ((1, "uint16"), palette(GREYS)),
+    "opaque grey": ((1, "float32"), encode(np.dstack([noise(12, 13), np.full((12, 13), 9, np.uint8)]))),
+}
+
+
+@pytest.mark.parametrize("name", LEGAL)
+def test_files_are_segmented_as_the_library_reads_and_predicts_them(name, saved, tmp_path):
+    key, file = LEGAL[name]
+    (model, signatures), path = saved[key], tmp_path / "image"
+    path.write_bytes(file)
+    pixels = image_io.read_image(path)
+    expected = predict(model, pixels, tile=TILE)
+    answer = signatures["image_bytes"](image_bytes=tf.constant([file]))
+
+    assert (int(answer["height"][0]), int(answer["width"][0])) == pixels.shape[:2]
+    cells = expected[..., 0] if model.num_classes == 1 else 1 - expected[..., 0]
+    found = imagecodecs.png_decode(answer["probability_png_bytes"][0].numpy())
+    assert found.dtype == np.uint16
+    np.testing.assert_allclose(found.reshape(cells.shape) / 65535, cells, atol=2e-5)
+    classes = imagecodecs.png_decode(answer["label_png_bytes"][0].numpy()).reshape(cells.shape)
+    most_probable = cells > 0.5 if model.num_classes == 1 else expected.argmax(axis=-1)
+    ordered = np.sort(expected, axis=-1)
+    sure = np.abs(cells - 0.5) > 1e-5 if model.num_classes == 1 else ordered[..., -1] - ordered[..., -2] > 1e-5
+    np.testing.assert_array_equal(classes[sure], most_probable[sure])
+
+
+def test_a_batch_holds_files_of_different_sizes_and_may_be_empty(saved):
+    _, signatures = saved[3, "uint8"]
+    files = [LEGAL[name][1] for name in ("png", "jpeg", "one pixel")]
+    together = signatures["image_bytes"](image_bytes=tf.constant(files))
+    assert together["height"].numpy().tolist() == [31, 37, 1]
+    assert together["width"].numpy().tolist() == [50, 41, 1]
+    for index, file in enumerate(files):
+        alone = signatures["image_bytes"](image_bytes=tf.constant([file]))
+        for name in ("label_png_bytes", "probability_png_bytes"):
+            assert alone[name][0] == together[name][index]
+    empty = signatures["image_bytes"](image_bytes=tf.constant([], tf.string))
+    assert {name: value.shape for name, value in empty.items()} == dict.fromkeys(empty, (0,))
+
+
+ILLEGAL = {
+    "no image": ((3, "uint8"), b"GIF89a", "Expected an encoded PNG or JPEG image. Received other bytes."),
+    "empty": ((3, "uint8"), b"", "Expected an encoded PNG or JPEG image. Received other bytes."),
+    "png start": ((3, "uint8"), b"\x89PNG\r\n\x1a\n", "Expected an image of 1 to 10000 pixels. Received 0 x 0."),
+    "bomb": ((3, "uint8"), header(100_000, 100_000), "Received 100000 x 100000."),
+    "overflowing bomb": ((3, "uint8"), header(2**32 - 1, 2**32 - 1), "Received 4294967295 x 4294967295."),
+    "one row too many": ((3, "uint8"), encode(noise(101, 100, 3)), "Received 101 x 100."),
+    "large jpeg": ((3, "uint8"), encode(noise(101, 100, 3), "JPEG"), "Received 101 x 100."),
+    "16 bits to 8": ((3, "uint8"), header(9, 9, 16), "RGB image of 8 bits. Received a PNG of colour type 2 with 16"),
+    "grey to rgb": ((3, "uint8"), encode(noise(9, 9)), "Expected a RGB image of 8 bits. Received a PNG of colour type 0"),
+    "rgb to grey": ((1, "uint16"), encode(noise(9, 9, 3)), "Expected a grey image of 8 or 16 bits. Received a PNG of"),
+    "rgb jpeg to grey": ((1, "float32"), encode(noise(9, 9, 3), "JPEG"), "Received a JPEG of 3 channels."),
+    "one bit": ((1, "uint16"), header(9, 9, 1, 0), "Received a PNG of colour type 0 with 1 bits."),
+    "colours to grey": ((1, "uint16"), palette(COLOURS), "Expected a grey image. Received a palette of colours."),
+    "alpha": ((3, "uint8"), encode(noise(9, 9, 4)), "Expected an image without alpha, or with one alpha everywhere"),
+    "truncated png": ((3, "uint8"), LEGAL["png"][1][:500], ""),
+    "truncated jpeg": ((3, "uint8"), LEGAL["jpeg"][1][:500], ""),
+    "only a header": ((3, "uint8"), header(9, 9), ""),
+}
+
+
+@pytest.mark.parametrize("name", ILLEGAL)
+def test_bytes_that_are_refused_answer_invalid_argument_and_the_next_are_served(name, saved):
+    key, file, message = ILLEGAL[name]
+    _, signatures = saved[key]
+    with pytest.raises(tf.errors.InvalidArgumentError) as refused:
+        signatures["image_bytes"](image_bytes=tf.constant([file]))
+    assert message in export.sentence(refused.value.message)
+    good = next(file for other, file in LEGAL.values() if other == key)
+    assert signatures["image_bytes"](image_bytes=tf.constant([good]))["height"].shape == (1,)
+
+
+@pytest.mark.parametrize("files", [b"", [[b""]]], ids=["scalar", "matrix"])
+def test_files_come_as_a_vector(files, saved):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"Expected encoded images of shape \(batch,\)"):
+        saved[3, "uint8"][1]["image_bytes"](image_bytes=tf.constant(files))
+
+
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_mutated_files_are_answered_or_refused(form, saved):
+    """A thousand each: bytes flipped, cut out, doubled; nothing crashes, hangs or has a wrong shape."""
+    random = np.random.default_rng(11)
+    _, signatures = saved[3, "uint8"]
+    original = np.frombuffer(encode(noise(12, 9, 3), form), np.uint8)
+    answered = 0
+    for _ in range(1000):
+        file = original.copy()
+        at = random.integers(0, file.size, random.integers(1, 4))
+        kind = random.integers(3)
+        if kind == 0:
+            file[at] = random.integers(0, 256, at.size)
+        elif kind == 1:
+            file = np.delete(file, at)
+        else:
+            file = np.insert(file, at, file[at])
+        sent = repaired(file.tobytes()) if random.integers(2) else file.tobytes()
+        try:
+            answer = signatures["image_bytes"](image_bytes=tf.constant([sent]))
+        except tf.errors.InvalidArgumentError:
+            continue
+        answered += 1
+        size = int(answer["height"][0]), int(answer["width"][0])
+        assert 0 < size[0] * size[1] <= MAX_PIXELS
+        label = imagecodecs.png_decode(answer["label_png_bytes"][0].numpy())
+        assert label.reshape(size).max() < 2
+    assert answered > 0
+
+
+@pytest.mark.parametrize("key", [(3, "uint8"), (1, "uint16")], ids=str)
+def test_objects_are_those_of_the_library(key, saved):
+    model, signatures = saved[key]
+    images = np.stack([noise(41, 57, key[0], dtype=key[1])] * 2)
+    images[1] = images[1][::-1]
+    found = signatures["instances"](images=tf.constant(images))["instances"].numpy()
+    assert found.dtype == np.int32
+    for image, objects in zip(images, found, strict=True):
+        answer = signatures["serving_default"](images=tf.constant(image[None]))["probabilities"].numpy()[0]
+        cells = answer[..., 0] if model.num_classes == 1 else np.clip(1 - answer[..., 0], 0, 1)
+        np.testing.assert_array_equal(objects, instances(cells, 0.5, grow=1))
+    assert found.max() > 1
+
+
+def test_components_are_numbered_as_by_opencv():
+    random, number = np.random.default_rng(0), tf.function(connected_components)
+    spiral = np.zeros((41, 41), bool)
+    for ring in range(0, 20, 2):
+        spiral[ring, ring : 41 - ring] = spiral[40 - ring, ring : 41 - ring] = True
+        spiral[ring : 41 - ring, 40 - ring] = spiral[ring + 2 : 41 - ring, ring] = True
+        spiral[ring + 2, ring : ring + 3] = True
+    assert by_opencv(spiral).max() == 1
+    masks = [spiral, *(random.random((33, 17)) < density for density in np.linspace(0, 1, 25))]
+    for mask in masks:
+        np.testing.assert_array_equal(number(tf.constant(mask)), by_opencv(mask))
+
+
+def test_the_description_is_told_over_the_wire(saved):
+    answer = saved[3, "uint8"][1]["description"](request=tf.constant(["", "x"]))["description"].numpy()
+    told = json.loads(answer[0])
+    assert answer[0] == answer[1]
+    assert told["max_pixels"] == MAX_PIXELS
+    assert told["geometry"]["margin"] == net().geometry.margin
+    assert told["metadata"] == {"threshold": 0.5}
+
+
+def test_signatures_that_a_net_cannot_have_are_left_out(tmp_path):
+    folder = export.save(net(2), tmp_path / "two channels", tile=TILE, verify=False)
+    assert sorted(tf.saved_model.load(str(folder)).signatures) == ["classes", "description", "serving_default"]
+
+
+def test_precision_and_averaging_are_exported_and_the_error_is_stated(tmp_path):
+    model = net()
+    folder = export.save(model, tmp_path / "m", tile=TILE, precision="bfloat16", averaging="flips")
+    told = export.read_description(folder)
+    assert (told["precision"], told["averaging"]) == ("mixed_bfloat16", "flips")
+    assert told["proof"]["largest_difference"] <= 1e-4
+    assert 1e-5 < told["proof"]["difference_to_float32"] < 0.1
+    assert told["proof"]["seconds_per_tile"] > 0
+    image = noise(50, 70, 3).astype(np.float32)
+    found = tf.saved_model.load(str(folder)).signatures["serving_default"](images=image[None])["probabilities"][0]
+    expected = predict(model, image, tile=TILE, averaging="flips")
+    assert np.abs(found - expected).max() == pytest.approx(0, abs=0.1)
+    assert np.abs(found - predict(model, image, tile=TILE)).max() > np.abs(found - expected).max()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"precision": "float16"}, "Expected precision float32 or bfloat16. Received 'float16'."),
+        ({"averaging": "eight"}, "Expected averaging among none, flips, rotations, square. Received 'eight'."),
+        ({"max_pixels": 0}, "Expected a whole number of at least 1 for max_pixels. Received 0."),
+        ({"metadata": {"threshold": 1.5}}, "threshold"),
+    ],
+    ids=str,
+)
+def test_illegal_options_are_refused_and_nothing_is_written(changes, message, tmp_path):
+    with pytest.raises(ValueError, match=message):
+        export.save(net(), tmp_path / "m", tile=TILE, **changes)
+    assert not (tmp_path / "m").exists()

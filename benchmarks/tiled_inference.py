@@ -11,7 +11,6 @@ memory beyond that of one tile in units of the bytes of input and output as fed 
 
 import argparse
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -152,8 +151,13 @@ def segment(folder: str, image: str, signature: str) -> None:
     (answer,) = model.signatures[signature](images=tf.convert_to_tensor(pixels)).values()
     seconds = time.perf_counter() - start
     assert answer.shape[1:3] == pixels.shape[1:3]
-    unit = 1 if sys.platform == "darwin" else 1024
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, seconds)
+    print(peak_memory(), seconds)
+
+
+def peak_memory() -> int:
+    """Most bytes this process has held (Linux: getrusage would begin with what its parent held)."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:")))
 
 
 def small_net(arguments: argparse.Namespace, channels: int):

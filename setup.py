@@ -15,5 +15,9 @@ for room in ROOMS:
 setup(
     packages=packages,
     package_dir={"keras_unet": "keras_unet", **{f"keras_unet.{room}": room for room in ROOMS}},
-    package_data={"keras_unet": ["py.typed"], "keras_unet.training": ["presets/*.toml"]},
+    package_data={
+        "keras_unet": ["py.typed"],
+        "keras_unet.training": ["presets/*.toml"],
+        "keras_unet.export.serving": ["*.config", "*.json", "*.yml"],
+    },
 )

@@ -70,7 +70,8 @@ def required(legal: tf.Tensor, expected: str, received: str | list[Any]) -> Abst
     """What is computed inside is computed only if `legal`."""
     parts = [received] if isinstance(received, str) else received
     sentence = tf.strings.join([f"Expected {expected}. Received ", *parts, "."])
-    return tf.control_dependencies([tf.debugging.Assert(legal, [sentence])])
+    inside: AbstractContextManager[Any] = tf.control_dependencies([tf.debugging.Assert(legal, [sentence])])
+    return inside
 
 
 def _decode_png(encoded: tf.Tensor, limits: Limits) -> tf.Tensor:

@@ -10,6 +10,7 @@ import tensorflow as tf
 from keras_unet.arguments import check_class_names, whole_number
 from keras_unet.forward import check_averaging
 from keras_unet.instances import check_threshold
+from keras_unet.tile_sizes import tile_context
 from keras_unet.tiling import Tiler, tiler_for
 from keras_unet.unet import UNet
 
@@ -17,6 +18,7 @@ from .description import describe, write_description
 from .proof import compared
 from .signatures import INPUT_DTYPES, MAX_CLASSES, Serving, module_with_signatures
 from .versions import chosen_version, version_folder
+from .warm_up import check_sizes, write_warm_up
 
 _TILE_MEMORY = 1024**3  # the server's memory is not known at export; one tile of the paper's net then has 716 pixels
 _TOLERANCE = 1e-4
@@ -34,6 +36,7 @@ def save(
     precision: str | None = None,
     averaging: str = "none",
     max_pixels: int = 2**26,
+    warm_up: Sequence[tuple[int, int]] | None = None,
     class_names: Sequence[str] | None = None,
     metadata: Mapping[str, Any] | None = None,
     verify: bool = True,
@@ -71,6 +74,8 @@ def save(
             description states the largest difference to float32.
         averaging: Test-time averaging over `"flips"`, `"rotations"` or all symmetries of the `"square"`, see `predict`.
         max_pixels: The most pixels of an encoded image. Its header tells, so a larger one is never decoded.
+        warm_up: Heights and widths of images that the server segments, by each signature, before it lets clients in;
+            by default one that fills a tile, `()` for none.
         class_names: A name per label value, background first (two for `num_classes` 1).
         metadata: The user's own entries of the description file, such as pixel size and training run. `threshold` is
             the foreground probability of an object.
@@ -94,9 +99,11 @@ def save(
         tiler, input_dtype, check_averaging(averaging), whole_number(max_pixels, "max_pixels", 1), threshold
     )
     description = describe(served, serving, _names(model, class_names), metadata)
+    sizes = [_filling(tiler)] if warm_up is None else check_sizes(warm_up)
     module, signatures = module_with_signatures(served, serving, description)
     with version_folder(base, number) as folder:
         _write(module, folder, signatures)
+        write_warm_up(folder, base.name, sizes, model.channels, serving, signatures)
         write_description(folder, description)
         if verify:
             write_description(folder, {**description, "proof": _prove(served, folder)})
@@ -114,7 +121,7 @@ def _tiler(model: UNet, tile: int | tuple[int, int] | None, batch_size: int, inp
 
 
 def _at_precision(model: UNet, precision: str | None) -> UNet:
-    """The net with its layers computing in `precision`, the weights shared."""
+    """The net with the same weights, its layers computing in `precision`."""
     if not isinstance(model, UNet):
         raise ValueError(f"Expected a keras_unet.UNet. Received a {type(model).__name__}.")
     if precision is None:
@@ -129,6 +136,12 @@ def _at_precision(model: UNet, precision: str | None) -> UNet:
 def _threshold(metadata: Mapping[str, Any]) -> float | None:
     threshold = metadata.get("threshold")
     return None if threshold is None else check_threshold(threshold)
+
+
+def _filling(tiler: Tiler) -> tuple[int, int]:
+    """Height and width of an image that fills a tile."""
+    context = tile_context(tiler.geometry)
+    return tiler.tile[0] - context, tiler.tile[1] - context
 
 
 def _names(model: UNet, class_names: Sequence[str] | None) -> tuple[str, ...]:

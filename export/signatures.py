@@ -7,6 +7,7 @@ with a rank and open axes TensorFlow folds the checks away, and a request of ano
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import tensorflow as tf
@@ -66,7 +67,8 @@ def module_with_signatures(
     if model.channels in (1, 3) and serving.input_dtype != "int16":  # which PNG has not
         functions["image_bytes"] = _from_files(images)
     if serving.threshold is not None:
-        functions["instances"] = _from_images(images.instances, "instances", serving)
+        objects = partial(images.instances, threshold=serving.threshold)
+        functions["instances"] = _from_images(objects, "instances", serving)
     return module, {name: function.get_concrete_function() for name, function in functions.items()}
 
 
@@ -100,10 +102,10 @@ class _Images:
     def classes(self, images: tf.Tensor) -> tf.Tensor:
         return self._tiled(images, *self._classes)
 
-    def instances(self, images: tf.Tensor) -> tf.Tensor:
+    def instances(self, images: tf.Tensor, threshold: float) -> tf.Tensor:
         cells = encoded.foreground(self.probabilities(images))
         return tf.map_fn(
-            lambda one: components.instances(one, self.serving.threshold),
+            lambda one: components.instances(one, threshold),
             cells,
             parallel_iterations=1,
             fn_output_signature=tf.TensorSpec((None, None), tf.int32),

@@ -22,6 +22,7 @@ _NAMES = {
     "weight_map": "weight_maps",
     "separation_border": "weight_maps",
     "predict": "tiling",
+    "predict_file": "streaming",
 }
 _MODULES = (
     "augment",
@@ -35,6 +36,7 @@ _MODULES = (
     "losses",
     "metrics",
     "pipeline",
+    "streaming",
     "tiling",
     "training",
     "unet",
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from keras_unet.losses import CrossentropyDice as CrossentropyDice
     from keras_unet.losses import Dice as Dice
     from keras_unet.losses import WeightedCrossentropy as WeightedCrossentropy
+    from keras_unet.streaming import predict_file as predict_file
     from keras_unet.tiling import predict as predict
     from keras_unet.unet import UNet as UNet
     from keras_unet.unet import load_model as load_model

@@ -42,6 +42,9 @@ Threshold = Annotated[
         callback=_finite,
     ),
 ]
+Averaging = Annotated[
+    str, typer.Option("--averaging", "--tta", help="Test-time averaging: none, flips, rotations or square (all eight).")
+]
 ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
 
 
@@ -87,10 +90,7 @@ def train(
     """Train a U-Net, validate it, keep the best weights."""
     from keras_unet import training
 
-    overrides = list(changes or [])
-    if data is not None:
-        overrides.append(f"data.path={data}")
-    settings = _load_config(config, overrides)
+    settings = _load_config(config, _overrides(data, changes))
     _import_tensorflow()
     training.run(settings, out, overwrite=overwrite)
 
@@ -106,6 +106,7 @@ def evaluate(
     ] = None,
     threshold: Threshold = None,
     tile: Tile = None,
+    averaging: Averaging = "none",
 ) -> None:
     """Print IoU and Dice per class, pixel and Rand error."""
     options = _reading_options(data, dataset, label_kind)
@@ -115,7 +116,7 @@ def evaluate(
 
     images = evaluation.validation_data(model) if data is None else _load(dataset or "folder", data, options)
     level = validated_threshold(model) if threshold is None else threshold
-    figures = evaluation.evaluate(open_model(model, tile=tile), images, threshold=level)
+    figures = evaluation.evaluate(open_model(model, tile, averaging), images, threshold=level)
     typer.echo(evaluation.format_table(figures))
 
 
@@ -128,16 +129,88 @@ def predict(
     threshold: Threshold = None,
     min_size: Annotated[int | None, typer.Option(help="Smallest object in pixels.", min=0)] = None,
     tile: Tile = None,
+    averaging: Averaging = "none",
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Part by part, for images larger than memory; resumes what was stopped.")
+    ] = False,
+    output: Annotated[str | None, typer.Option(help="With --stream: classes (the default) or probabilities.")] = None,
+    file_format: Annotated[str | None, typer.Option("--format", help="With --stream: tif (default) or zarr.")] = None,
+    pyramid_level: Annotated[
+        int | None, typer.Option("--level", help="With --stream: level of a pyramid, 0 the largest.", min=0)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --stream: replace results that exist.")] = False,
 ) -> None:
-    """Segment images of any size: labels, probabilities and a coloured overlay for each."""
+    """Segment images of any size: labels, probabilities and a coloured overlay for each; one of them with --stream."""
     _check_object_options(instances, threshold, min_size)
+    given = {"--output": output, "--format": file_format, "--level": pyramid_level, "--overwrite": overwrite or None}
+    _check_streaming_options(stream, instances, [option for option, value in given.items() if value is not None])
     _import_tensorflow()
+    if stream:
+        from keras_unet.commands.streaming import stream_files
+
+        results = stream_files(
+            model,
+            images,
+            out,
+            output=output or "classes",
+            file_format=file_format or "tif",
+            tile=tile,
+            averaging=averaging,
+            level=pyramid_level or 0,
+            overwrite=overwrite,
+        )
+        for path in results:
+            typer.echo(path)
+        return
     from keras_unet.commands.prediction import InstanceSettings, open_model, predict_files, validated_threshold
 
     level = validated_threshold(model) if threshold is None else threshold
     settings = InstanceSettings(level, min_size or 0) if instances else None
-    for path in predict_files(open_model(model, tile=tile), images, out, settings):
+    for path in predict_files(open_model(model, tile, averaging), images, out, settings):
         typer.echo(path)
+
+
+@app.command()
+def segment(
+    url: Annotated[str, typer.Argument(help="The server: http://host:8501 (REST) or grpc://host:8500.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files, stacks, or folders of them.")],
+    model: Annotated[str, typer.Option(help="Name of the model on the server.")],
+    version: Annotated[str | None, typer.Option(help="Version number or label; the newest by default.")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
+    instances: Annotated[bool, typer.Option("--instances", help="Number the objects too.")] = False,
+    threshold: Threshold = None,
+    min_size: Annotated[int | None, typer.Option(help="Smallest object in pixels.", min=0)] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.001, callback=_finite)] = 60.0,
+    retries: Annotated[int, typer.Option(help="Further attempts if the server is busy or away.", min=0)] = 4,
+    concurrency: Annotated[int, typer.Option(help="The most requests at a time.", min=1)] = 4,
+    max_message_bytes: Annotated[int, typer.Option(help="The longest request or answer.", min=1)] = 4 * 1024**2,
+    headers: Annotated[
+        list[str] | None, typer.Option("--header", help="Sent with every request.", metavar="NAME:VALUE")
+    ] = None,
+) -> None:
+    """Segment images on a server: labels, foreground probabilities and a coloured overlay for each."""
+    _check_object_options(instances, threshold, min_size)
+    with _wrong_use():
+        sent = dict(_header(header) for header in headers or [])
+    from keras_unet.commands.prediction import InstanceSettings
+    from keras_unet.commands.segment import object_threshold, segment_files
+    from keras_unet.export.client import Client
+
+    chosen = int(version) if version is not None and version.isdecimal() else version
+    with Client(
+        url,
+        model,
+        version=chosen,
+        timeout=timeout,
+        retries=retries,
+        concurrency=concurrency,
+        max_message_bytes=max_message_bytes,
+        headers=sent,
+    ) as client:
+        level = object_threshold(client) if instances and threshold is None else threshold
+        settings = InstanceSettings(level, min_size or 0) if level is not None else None
+        for path in segment_files(client, images, out, settings):
+            typer.echo(path)
 
 
 @app.command()
@@ -147,14 +220,29 @@ def export(
     version: Annotated[int | None, typer.Option(help="Version number; the next one by default.", min=1)] = None,
     tile: Tile = None,
     dtype: Annotated[str, typer.Option(help="Pixel type of requests: float32, uint8, uint16, int16.")] = "float32",
+    precision: Annotated[
+        str | None, typer.Option(help="Layers compute in float32 or bfloat16; by default as in training.")
+    ] = None,
+    averaging: Averaging = "none",
+    max_pixels: Annotated[int, typer.Option(help="The most pixels of an encoded image.", min=1)] = 2**26,
+    warm_up: Annotated[
+        list[str] | None,
+        typer.Option(help="Size of an image that the server warms up with; a tile by default.", metavar="HEIGHTxWIDTH"),
+    ] = None,
 ) -> None:
     """Write a SavedModel that TensorFlow Serving segments images of any size with."""
+    with _wrong_use():
+        sizes = [_height_and_width(size) for size in warm_up] if warm_up else None
     _import_tensorflow()
     from keras_unet import export as room
-    from keras_unet.commands.prediction import export_details, load_keras
+    from keras_unet.commands.prediction import export_details, load_keras, proof_in_words
 
-    path = room.save(load_keras(model), out, version=version, tile=tile, input_dtype=dtype, **export_details(model))
+    options: dict[str, Any] = {"precision": precision, "averaging": averaging, "max_pixels": max_pixels}
+    options["warm_up"] = sizes
+    options |= export_details(model)
+    path = room.save(load_keras(model), out, version=version, tile=tile, input_dtype=dtype, **options)
     typer.echo(f"Exported to {path}")
+    typer.echo(proof_in_words(room.read_description(path)))
     typer.echo("Serve it with TensorFlow Serving:")
     mount, name = shlex.quote(f"{out.resolve()}:/models/{out.name}"), shlex.quote(f"MODEL_NAME={out.name}")
     typer.echo(f"  docker run -p 8501:8501 -v {mount} -e {name} tensorflow/serving")
@@ -225,6 +313,31 @@ def _check_object_options(instances: bool, threshold: float | None, min_size: in
     if not instances and (threshold, min_size) != (None, None):
         given = "--min-size" if threshold is None else "--threshold"
         raise typer.BadParameter(f"Expected --instances with {given}, which is about objects. Received {given} alone.")
+
+
+def _check_streaming_options(stream: bool, instances: bool, given: list[str]) -> None:
+    if stream and instances:
+        raise typer.BadParameter("Expected classes or probabilities with --stream. Received --instances.")
+    if given and not stream:
+        raise typer.BadParameter(f"Expected --stream with {given[0]}. Received {given[0]} alone.")
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not (name.strip() and colon):
+        raise ValueError(f"Expected a header NAME:VALUE. Received {text!r}.")
+    return name.strip(), value.strip()
+
+
+def _height_and_width(text: str) -> tuple[int, int]:
+    height, _, width = text.lower().partition("x")
+    if not (height.isdecimal() and width.isdecimal()):
+        raise ValueError(f"Expected HEIGHTxWIDTH in pixels, such as 512x512. Received {text!r}.")
+    return int(height), int(width)
+
+
+def _overrides(data: Path | None, changes: list[str] | None) -> list[str]:
+    return [*(changes or []), *([] if data is None else [f"data.path={data}"])]
 
 
 def _load_config(source: str, overrides: list[str]) -> Any:

@@ -45,8 +45,8 @@ def colours(count: int) -> Picture:
 
 def coloured(labels: NDArray[np.integer[Any]]) -> Picture:
     """A colour per class or instance; `(height, width)` integers from 0, which is black. Colours come again in turn."""
-    turn = np.where(labels == 0, 0, (labels - 1) % (_COLOURS - 1) + 1)
-    return np.asarray(colours(_COLOURS)[turn.astype(np.intp)])
+    ids = labels.astype(np.intp)
+    return np.asarray(colours(_COLOURS)[np.where(ids == 0, 0, (ids - 1) % (_COLOURS - 1) + 1)])
 
 
 def outlines(labels: NDArray[np.integer[Any]]) -> NDArray[np.bool_]:

@@ -15,7 +15,7 @@ import keras_unet as ku
 from keras_unet import image_io
 from keras_unet.cli import app
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "export", "weight-map", "info")
+COMMANDS = ("demo", "train", "evaluate", "predict", "export", "segment", "weight-map", "info")
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -125,11 +125,34 @@ def test_exported_model_predicts_what_the_keras_file_predicts(net: Path, tmp_pat
     Image.fromarray(image).save(tmp_path / "cells.png")
     done = run("export", net, "models/cells", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
+    assert "largest difference from predict" in done.stdout
     assert (tmp_path / "models" / "cells" / "1" / "saved_model.pb").is_file()
     done = run("predict", "models/cells", "cells.png", "--out", "served", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     served = np.moveaxis(tifffile.imread(tmp_path / "served" / "cells_probabilities.tif"), 0, -1)
     np.testing.assert_allclose(served, ku.predict(ku.load_model(net), image), atol=1e-4)
+
+
+def test_averaging_is_chosen_in_prediction_and_fixed_in_export(net: Path, tmp_path: Path) -> None:
+    image = np.random.default_rng(1).integers(0, 255, (21, 30)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "cells.png")
+    done = run("export", net, "models", "--tta", "flips", "--precision", "bfloat16", "--warm-up", "8x9", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Largest difference from float32" in done.stdout
+    assert ku.export.read_description(tmp_path / "models" / "1")["averaging"] == "flips"
+    done = run("predict", net, "cells.png", "--averaging", "flips", "--out", "averaged", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    averaged = np.moveaxis(tifffile.imread(tmp_path / "averaged" / "cells_probabilities.tif"), 0, -1)
+    np.testing.assert_allclose(averaged, ku.predict(ku.load_model(net), image, averaging="flips"), atol=1e-5)
+    assert "fixed at export" in mistake("predict", "models", "cells.png", "--averaging", "flips", cwd=tmp_path)
+    assert "none, flips, rotations, square" in mistake("predict", net, "cells.png", "--averaging", "all", cwd=tmp_path)
+
+
+def test_a_warm_up_size_that_is_none_is_wrong_use(net: Path, tmp_path: Path) -> None:
+    done = run("export", net, tmp_path / "models", "--warm-up", "512")
+    assert done.returncode == 2
+    assert "Expected HEIGHTxWIDTH in pixels" in done.stderr
+    assert not (tmp_path / "models").exists()
 
 
 def test_weight_map_writes_the_map_and_its_picture(tmp_path: Path) -> None:

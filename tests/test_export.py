@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import keras
@@ -267,6 +268,33 @@ with version_folder(pathlib.Path(sys.argv[1]), 2) as folder:
         (folder / "saved_model.pb").write_bytes(b"whole")
     assert sorted(child.name for child in tmp_path.iterdir()) == ["1", "2"]
     assert (tmp_path / "2" / "saved_model.pb").read_bytes() == b"whole"
+
+
+def test_versions_of_exports_killed_at_random_moments_load(tmp_path):
+    """A process that exports one version after the other; some kills come before, in and after the rename."""
+    script = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from test_export import TILE, export, net
+model = net()
+while True:
+    print(export.save(model, sys.argv[1], tile=TILE, warm_up=(), verify=False), flush=True)
+"""
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        exporter = subprocess.Popen(
+            [sys.executable, "-c", script, tmp_path, str(ROOT / "tests")], stdout=subprocess.PIPE, text=True
+        )
+        assert exporter.stdout.readline()  # a first version is there
+        time.sleep(random.uniform(0, 3))
+        exporter.kill()
+        exporter.communicate()
+    numbers = versions.existing_versions(tmp_path)
+    assert len(numbers) >= 3
+    for number in numbers:
+        signatures = tf.saved_model.load(str(tmp_path / str(number))).signatures
+        assert signatures["classes"](images=tf.zeros((1, 3, 4, 3)))["classes"].shape == (1, 3, 4)
+        assert export.read_description(tmp_path / str(number))["tile"]["height"] == TILE
 
 
 def test_an_export_in_progress_is_not_cleared_by_another(tmp_path):

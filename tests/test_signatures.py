@@ -13,6 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_unet import export, image_io
+from keras_unet.export.client.protos import PredictionLog, to_array
 from keras_unet.export.components import connected_components
 from keras_unet.instances import connected_components as by_opencv
 from keras_unet.instances import instances
@@ -158,7 +159,11 @@ ILLEGAL = {
     "one row too many": ((3, "uint8"), encode(noise(101, 100, 3)), "Received 101 x 100."),
     "large jpeg": ((3, "uint8"), encode(noise(101, 100, 3), "JPEG"), "Received 101 x 100."),
     "16 bits to 8": ((3, "uint8"), header(9, 9, 16), "RGB image of 8 bits. Received a PNG of colour type 2 with 16"),
-    "grey to rgb": ((3, "uint8"), encode(noise(9, 9)), "Expected a RGB image of 8 bits. Received a PNG of colour type 0"),
+    "grey to rgb": (
+        (3, "uint8"),
+        encode(noise(9, 9)),
+        "Expected a RGB image of 8 bits. Received a PNG of colour type 0",
+    ),
     "rgb to grey": ((1, "uint16"), encode(noise(9, 9, 3)), "Expected a grey image of 8 or 16 bits. Received a PNG of"),
     "rgb jpeg to grey": ((1, "float32"), encode(noise(9, 9, 3), "JPEG"), "Received a JPEG of 3 channels."),
     "one bit": ((1, "uint16"), header(9, 9, 1, 0), "Received a PNG of colour type 0 with 1 bits."),
@@ -253,6 +258,34 @@ def test_the_description_is_told_over_the_wire(saved):
     assert told["metadata"] == {"threshold": 0.5}
 
 
+def test_warm_up_requests_are_answered_by_each_signature(tmp_path):
+    folder = export.save(
+        net(), tmp_path / "cells", tile=TILE, warm_up=[(5, 9), (40, 3)], metadata={"threshold": 0.5}, verify=False
+    )
+    signatures = tf.saved_model.load(str(folder)).signatures
+    warmed = []
+    for record in tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests")):
+        request = PredictionLog.FromString(record.numpy()).predict_log.request
+        assert request.model_spec.name == "cells"
+        name = request.model_spec.signature_name
+        inputs = {key: tf.constant(to_array(value)) for key, value in request.inputs.items()}
+        answer = signatures[name](**inputs)
+        size = (answer["height"][0], answer["width"][0]) if name == "image_bytes" else answer.popitem()[1].shape[1:3]
+        warmed.append((name, *map(int, size)))
+    names = ("serving_default", "classes", "instances", "image_bytes")
+    assert warmed == [(name, *size) for size in ((5, 9), (40, 3)) for name in names]
+
+
+def test_warm_up_requests_are_what_the_server_reads(saved, tmp_path):
+    prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
+    folder = export.save(net(), tmp_path / "cells", tile=TILE, input_dtype="uint8", verify=False)
+    records = tf.data.TFRecordDataset(str(folder / "assets.extra" / "tf_serving_warmup_requests"))
+    requests = [prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request for record in records]
+    assert [request.model_spec.signature_name for request in requests] == ["serving_default", "classes", "image_bytes"]
+    context = 2 * net().geometry.margin
+    assert tf.make_ndarray(requests[0].inputs["images"]).shape == (1, TILE - context, TILE - context, 3)
+
+
 def test_signatures_that_a_net_cannot_have_are_left_out(tmp_path):
     folder = export.save(net(2), tmp_path / "two channels", tile=TILE, verify=False)
     assert sorted(tf.saved_model.load(str(folder)).signatures) == ["classes", "description", "serving_default"]
@@ -280,6 +313,7 @@ def test_precision_and_averaging_are_exported_and_the_error_is_stated(tmp_path):
         ({"averaging": "eight"}, "Expected averaging among none, flips, rotations, square. Received 'eight'."),
         ({"max_pixels": 0}, "Expected a whole number of at least 1 for max_pixels. Received 0."),
         ({"metadata": {"threshold": 1.5}}, "threshold"),
+        ({"warm_up": [(512, 0)]}, "Expected a whole number of at least 1 for warm_up. Received 0."),
     ],
     ids=str,
 )

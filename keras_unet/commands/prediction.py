@@ -1,7 +1,8 @@
 """`keras-unet predict` and `weight-map`: models and images found on disk, results written beside each other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +59,7 @@ def validated_threshold(path: Path) -> float:
     Args:
         path: As for `open_model`; an exported model carries the threshold of its run.
     """
-    exported = _exported(path)
+    exported = exported_version(path)
     if exported is None:
         figures = run_report(path).get("validation") or {}
     else:
@@ -76,29 +77,51 @@ def export_details(path: Path) -> dict[str, Any]:
     return {"class_names": report["classes"], "metadata": report["validation"] or {}}
 
 
-def open_model(path: Path, tile: int | None = None) -> Segmenter:
+def proof_in_words(description: dict[str, Any]) -> str:
+    """What an exported model showed when it was loaded without Keras."""
+    proof, tile = description["proof"], description["tile"]
+    sizes = ", ".join(f"{height} x {width}" for height, width in proof["images"])
+    lines = [
+        f"Loaded where Keras is not; largest difference from predict {proof['largest_difference']:.1e} ({sizes}).",
+        f"One tile of {tile['height']} x {tile['width']} takes {proof['seconds_per_tile']:.2f} s on this machine.",
+    ]
+    if "difference_to_float32" in proof:
+        lines.append(f"Largest difference from float32: {proof['difference_to_float32']:.1e}.")
+    if not description["tiled_equals_one_pass"]:
+        lines.append("The net has global operations: its tiles do not equal one pass exactly.")
+    return "\n".join(lines)
+
+
+def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> Segmenter:
     """A function that segments images with whatever `path` holds.
 
     Args:
         path: A run folder, a `.keras` file, or an exported model (its folder, or one version in it).
         tile: Input tile in pixels for a Keras model; an exported model has its own.
+        averaging: Test-time averaging of a Keras model, as in `predict`; an exported model has its own.
 
     Raises:
         FileNotFoundError: If there is no model.
-        ValueError: If a tile is asked of an exported model.
+        ValueError: If a tile or averaging is asked of an exported model, or the averaging is unknown.
     """
-    exported = _exported(path)
+    exported = exported_version(path)
     if exported is None:
+        from keras_unet.forward import check_averaging
         from keras_unet.tiling import predict
 
+        check_averaging(averaging)
         net = load_keras(path)
-        return lambda image: predict(net, image, tile=tile)
+        return lambda image: predict(net, image, tile=tile, averaging=averaging)
     if tile is not None:
         raise ValueError("Expected no tile for an exported model: its tile was fixed at export. Received --tile.")
+    if averaging != "none":
+        raise ValueError(
+            "Expected no averaging for an exported model: it was fixed at export. Received --averaging; export with it."
+        )
     return _served(exported)
 
 
-def _exported(path: Path) -> Path | None:
+def exported_version(path: Path) -> Path | None:
     """The version folder of an exported model, the newest if `path` holds several."""
     if (path / "saved_model.pb").is_file():
         return path
@@ -163,7 +186,7 @@ def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
     return files
 
 
-def _page_name(file: Path, number: int, pages: int, taken: set[str]) -> str:
+def page_name(file: Path, number: int, pages: int, taken: set[str]) -> str:
     """What the results of a page are named after: the file's stem, with the page's number in a stack."""
     name = file.stem if pages == 1 else f"{file.stem}_{number:04d}"
     if name in taken:
@@ -196,12 +219,13 @@ def predict_files(
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
         pages = image_io.read_stack(file)
         for number, page in enumerate(pages):
-            stem = _page_name(file, number, len(pages), taken)
+            stem = page_name(file, number, len(pages), taken)
             try:
                 probabilities = segment(page)
             except ValueError as error:
                 raise ValueError(f"{file}: {error}") from error
-            yield from _write(out / stem, page, probabilities, settings)
+            labels, planes = most_probable(probabilities), {"probabilities.tif": probabilities}
+            yield from write_results(out / stem, page, labels, foreground(probabilities), planes, settings)
 
 
 def foreground(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -218,16 +242,34 @@ def most_probable(probabilities: NDArray[np.float32]) -> NDArray[np.int32]:
     return np.asarray(probabilities.argmax(axis=-1), np.int32)
 
 
-def _write(
-    stem: Path, image: NDArray[Any], probabilities: NDArray[np.float32], settings: InstanceSettings | None
+def write_results(
+    stem: Path,
+    image: NDArray[Any],
+    labels: NDArray[np.integer[Any]],
+    probability: NDArray[np.float32],
+    planes: Mapping[str, NDArray[np.float32]],
+    settings: InstanceSettings | None,
 ) -> Iterator[Path]:
-    shown = labels = most_probable(probabilities)
+    """Write what was found in an image beside each other; with `settings` the number of objects is printed.
+
+    Args:
+        stem: Folder and beginning of the names of the files.
+        image: `(height, width, channels)`, shown under the overlay.
+        labels: `(height, width)`, the most probable class of each pixel.
+        probability: `(height, width)`, the probability of anything but background.
+        planes: Probabilities `(height, width, pages)` to write, by the end of the file's name.
+        settings: How to tell objects apart; None for classes alone.
+
+    Yields:
+        Paths of the files written.
+    """
+    shown = labels
     if settings is not None:
-        shown = find_instances(foreground(probabilities), settings.threshold, settings.min_size, grow=1)
+        shown = find_instances(probability, settings.threshold, settings.min_size, grow=1)
         print(f"{stem.name}: {shown.max()} objects")
     results: dict[str, Callable[[Path], None]] = {
         "labels.png": lambda path: image_io.write_labels(path, labels),
-        "probabilities.tif": lambda path: image_io.write_probabilities(path, probabilities),
+        **{name: partial(image_io.write_probabilities, probabilities=plane) for name, plane in planes.items()},
         "overlay.png": lambda path: image_io.write_image(path, pictures.overlay(image, shown)),
     }
     if settings is not None:
@@ -267,7 +309,7 @@ def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: floa
                     "use --components for masks."
                 )
             weights = weight_map(labels, w0=w0, sigma=sigma)
-            stem = _page_name(file, number, len(pages), taken)
+            stem = page_name(file, number, len(pages), taken)
             tiff, picture = out / f"{stem}_weights.tif", out / f"{stem}_weights.png"
             image_io.write_probabilities(tiff, weights[..., None])
             panels = [pictures.coloured(labels), pictures.heat(weights)]

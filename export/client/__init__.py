@@ -1,0 +1,13 @@
+"""Client of a served U-Net: images of any size in, classes and foreground probabilities out. No TensorFlow needed.
+
+from keras_unet.export.client import Client
+
+with Client("http://localhost:8501", "cells") as client:
+    result = client.segment("image.tif")
+"""
+
+from .client import Client
+from .errors import RefusedError, ServerError
+from .formats import Segmentation
+
+__all__ = ["Client", "RefusedError", "Segmentation", "ServerError"]

@@ -1,0 +1,221 @@
+"""Segments images on a server that runs an exported U-Net."""
+
+import json
+import math
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet import image_io
+
+from . import pieces
+from .errors import RefusedError, ServerError
+from .formats import PngFormat, RawFormat, Segmentation, fitting_pixels
+from .grpc_channel import GrpcChannel
+from .parallel import ordered_map, with_retries
+from .rest import RestChannel
+
+Image = NDArray[Any] | str | os.PathLike[str]
+Channel = RestChannel | GrpcChannel
+
+_GRPC_PORT = 8500  # of TensorFlow Serving
+_OVERHEAD = 4096  # bytes of a message besides the pixels
+_FORMATS: dict[str, type[PngFormat | RawFormat]] = {f.signature: f for f in (PngFormat, RawFormat)}
+
+
+class Client:
+    """A U-Net on a server. Safe to use from several threads; close it, or use it in a `with` block.
+
+    Images go as PNG if PNG holds them (uint8 and uint16, one or three channels), as raw pixels otherwise. What would
+    make a message longer than `max_message_bytes` is sent in pieces that overlap by what the net sees, so the joined
+    answer equals that to the whole image, as far as the export is `tiled_equals_one_pass`.
+
+    Args:
+        url: `http://host:8501` or `https://…` for REST, `grpc://host:8500` or `grpcs://…` for gRPC.
+        model: Name of the model on the server.
+        version: A version number, or a label such as `"stable"`; None for the server's newest. Give one where several
+            images have to be segmented by the same version.
+        signature: `"image_bytes"` (PNG) or `"serving_default"` (raw pixels, full precision); None to choose by image.
+        timeout: Seconds to wait for one answer.
+        retries: Further attempts after errors that may pass: no connection, no answer in time, a busy server.
+        concurrency: The most requests at a time.
+        max_message_bytes: The longest request or answer; gRPC libraries and proxies refuse more than 4 MiB unless told
+            otherwise.
+        headers: Sent with every request, such as `{"Authorization": "Bearer …"}`.
+
+    Raises:
+        ValueError: If an argument is illegal.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        version: int | str | None = None,
+        signature: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 4,
+        concurrency: int = 4,
+        max_message_bytes: int = 4 * 1024**2,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        if signature is not None and signature not in _FORMATS:
+            raise ValueError(f"Expected a signature among {', '.join(_FORMATS)}. Received {signature!r}.")
+        if timeout <= 0 or retries < 0 or concurrency < 1:
+            raise ValueError(
+                "Expected a timeout above 0, retries from 0 and a concurrency from 1. "
+                f"Received {timeout}, {retries} and {concurrency}."
+            )
+        self._channel = _channel(url, model, version, timeout, headers or {}, max_message_bytes)
+        self._signature, self._retries = signature, retries
+        self._max_message_bytes = max_message_bytes
+        self.concurrency = concurrency
+        self._requests = ThreadPoolExecutor(concurrency)
+        self._lock = threading.Lock()
+        self._description: dict[str, Any] | None = None
+
+    def segment(self, image: Image) -> Segmentation:
+        """Classes and foreground probability of every pixel of an image of any size.
+
+        Args:
+            image: `(height, width)` for one channel or `(height, width, channels)`, raw pixels; or an image file in any
+                format that `keras_unet.image_io` reads.
+
+        Raises:
+            ValueError: If the image does not fit the model, or the server refuses it.
+            ServerError: If the server cannot be reached, has no such model or fails.
+        """
+        description = self.description()
+        array = image_io.read_image(image) if isinstance(image, str | os.PathLike) else np.asarray(image)
+        pixels = fitting_pixels(array, description)
+        form = self._format(pixels)
+        if form is RawFormat:
+            pixels = self._raw(pixels, description["input"]["dtype"])
+        result = Segmentation(np.empty(pixels.shape[:2], np.uint8), np.empty(pixels.shape[:2], np.float32))
+        parts = self._pieces(pixels, form, description)
+        futures = [self._requests.submit(self._segment_piece, form, pixels[part.sent]) for part in parts]
+        try:
+            for part, future in zip(parts, futures, strict=True):
+                answer = future.result()
+                result.classes[part.kept] = answer.classes[part.answer]
+                result.foreground[part.kept] = answer.foreground[part.answer]
+        finally:
+            for future in futures:
+                future.cancel()
+        return result
+
+    def segment_all(self, images: Iterable[Image]) -> Iterator[Segmentation]:
+        """Segment images, several at a time, in their order; `images` is read only a little ahead."""
+        return ordered_map(self.segment, images, self.concurrency)
+
+    def description(self) -> dict[str, Any]:
+        """What the exported model says of itself: classes, input, geometry, tile, versions, metadata; asked once.
+
+        Raises:
+            ServerError: If the server cannot be reached, has no such model, or one that does not describe itself.
+        """
+        with self._lock:
+            if self._description is None:
+                self._description = self._ask()
+            return self._description
+
+    def versions(self) -> dict[int, str]:
+        """Version numbers of the model on the server, and their states: `"AVAILABLE"` is ready.
+
+        Raises:
+            ServerError: If the server cannot be reached or has no such model.
+        """
+        return with_retries(self._channel.versions, self._retries)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._requests.shutdown(cancel_futures=True)
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _ask(self) -> dict[str, Any]:
+        request = {"request": np.array([b"description"], object)}
+        ask = partial(self._channel.predict, "description", request, ["description"])
+        try:
+            description: dict[str, Any] = json.loads(with_retries(ask, self._retries)["description"][0])
+        except RefusedError as error:
+            raise ServerError(
+                f"Expected a model exported by keras_unet. Received one without description: {error}"
+            ) from None
+        if description.get("format") != 1:
+            raise ServerError(f"Expected a description of format 1. Received {description.get('format')!r}.")
+        return description
+
+    def _format(self, pixels: NDArray[Any]) -> type[PngFormat | RawFormat]:
+        if self._signature is None:
+            return PngFormat if PngFormat.holds(pixels) else RawFormat
+        form = _FORMATS[self._signature]
+        if form is PngFormat and not PngFormat.holds(pixels):
+            raise ValueError(
+                "Expected uint8 or uint16 pixels with 1 or 3 channels for image_bytes. "
+                f"Received {pixels.dtype} of shape {pixels.shape}."
+            )
+        return form
+
+    def _raw(self, pixels: NDArray[Any], dtype: str) -> NDArray[Any]:
+        if dtype not in self._channel.raw_dtypes:
+            raise ValueError(
+                f"Expected a gRPC address for raw {dtype} pixels, which TensorFlow Serving does not read from JSON. "
+                "Received a REST address."
+            )
+        return pixels.astype(dtype, copy=False)
+
+    def _pieces(
+        self, pixels: NDArray[Any], form: type[PngFormat | RawFormat], description: Mapping[str, Any]
+    ) -> list[pieces.Piece]:
+        per_pixel = form.bytes_per_pixel(pixels, description["num_classes"], self._channel.json)
+        height, width, _ = pixels.shape
+        stride, context = pieces.stride_and_context(description)
+        fewest = pieces.fewest_pixels(height, width, stride, context)
+        most = math.floor((self._max_message_bytes - _OVERHEAD) / per_pixel)
+        if most < fewest:
+            raise ValueError(
+                f"Expected max_message_bytes of at least {math.ceil(fewest * per_pixel) + _OVERHEAD} for this model. "
+                f"Received {self._max_message_bytes}."
+            )
+        if form is PngFormat:  # an encoded image may be refused by its size alone
+            most = min(most, max(fewest, description["max_pixels"]))
+        return pieces.plan(height, width, stride, context, most)
+
+    def _segment_piece(self, form: type[PngFormat | RawFormat], pixels: NDArray[Any]) -> Segmentation:
+        ask = partial(self._channel.predict, form.signature, form.request(pixels), form.outputs)
+        result = form.result(with_retries(ask, self._retries))
+        if result.classes.shape != pixels.shape[:2] or result.foreground.shape != pixels.shape[:2]:
+            raise ServerError(
+                f"Expected an answer of {pixels.shape[:2]} pixels. Received {result.classes.shape} classes and "
+                f"{result.foreground.shape} probabilities."
+            )
+        return result
+
+
+def _channel(
+    url: str, model: str, version: int | str | None, timeout: float, headers: Mapping[str, str], max_message_bytes: int
+) -> Channel:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.netloc:
+        raise ValueError(f"Expected an address such as http://host:8501 or grpc://host:8500. Received {url!r}.")
+    if parts.scheme.startswith("http"):
+        return RestChannel(url.rstrip("/"), model, version, timeout, headers)
+    address = parts.netloc if parts.port else f"{parts.netloc}:{_GRPC_PORT}"
+    return GrpcChannel(address, model, version, timeout, headers, parts.scheme == "grpcs", max_message_bytes)

@@ -1,0 +1,44 @@
+"""What can go wrong between client and server, told in one sentence each."""
+
+from ..messages import sentence
+
+_PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
+_REFUSALS = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE")
+
+
+class ServerError(OSError):
+    """The server cannot be reached, has no such model, took too long or failed.
+
+    Attributes:
+        retry: Whether the same request may succeed later.
+    """
+
+    def __init__(self, message: str, *, retry: bool = False) -> None:
+        super().__init__(message)
+        self.retry = retry
+
+
+class RefusedError(ServerError, ValueError):
+    """The server refused what was sent; the message is the server's sentence."""
+
+
+def server_error(status: str, text: str, address: str, model: str, timeout: float) -> ServerError:
+    """The error for a status that is not OK.
+
+    Args:
+        status: Canonical name of the status, such as `"UNAVAILABLE"`.
+        text: What the server, or the library that could not reach it, says.
+        address: Address of the server.
+        model: Name of the model.
+        timeout: How long an answer was waited for, in seconds.
+    """
+    if status in _REFUSALS:
+        return RefusedError(sentence(text))
+    received = " ".join(text.split()).rstrip(".") or status
+    # A message that is too long does not get shorter by waiting.
+    retry = status in _PASSING and "larger than max" not in text
+    if status == "DEADLINE_EXCEEDED":
+        return ServerError(f"Expected an answer from {address} within {timeout:g} s. Received none.", retry=retry)
+    if status == "NOT_FOUND":
+        return ServerError(f"Expected a model {model!r} at {address}. Received: {received}.")
+    return ServerError(f"Expected an answer from {address}. Received {status}: {received}.", retry=retry)

@@ -1,0 +1,113 @@
+"""TensorFlow Serving's gRPC interface, by grpcio and without TensorFlow."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from .errors import ServerError, server_error
+
+_OWN_LIMIT = 4 * 1024**2  # bytes that grpcio takes in a message unless told otherwise
+
+
+class GrpcChannel:
+    """A model on a server, by gRPC.
+
+    Args:
+        address: `host:port`.
+        model: Name of the model.
+        version: A version number, a label, or None for the newest version.
+        timeout: Seconds to wait for an answer.
+        headers: Sent with every request, such as authorization.
+        encrypted: Whether to speak TLS.
+        max_message_bytes: The longest answer to accept.
+
+    Raises:
+        ValueError: If grpcio is not installed.
+    """
+
+    json = False
+    raw_dtypes = ("uint8", "uint16", "int16", "float32")
+
+    def __init__(
+        self,
+        address: str,
+        model: str,
+        version: int | str | None,
+        timeout: float,
+        headers: Mapping[str, str],
+        encrypted: bool,
+        max_message_bytes: int,
+    ) -> None:
+        try:
+            import grpc
+
+            from . import protos
+        except ImportError as error:
+            raise ValueError(
+                f"Expected the packages grpcio and protobuf for gRPC. Received none ({error}): "
+                "pip install 'keras-unet[client]', or use the http:// address."
+            ) from None
+        self._grpc, self._protos = grpc, protos
+        self._address, self._model, self._timeout = f"{'grpcs' if encrypted else 'grpc'}://{address}", model, timeout
+        self._version = version
+        self._metadata = [(name.lower(), value) for name, value in headers.items()]
+        options = [("grpc.max_receive_message_length", max(max_message_bytes, _OWN_LIMIT))]
+        self._channel = (
+            grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
+            if encrypted
+            else grpc.insecure_channel(address, options)
+        )
+        self._predict = self._method("PredictionService/Predict", protos.PredictResponse)
+        self._status = self._method("ModelService/GetModelStatus", protos.GetModelStatusResponse)
+
+    def predict(
+        self, signature: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """The named outputs of a signature; byte strings travel in arrays of objects.
+
+        Raises:
+            ServerError: If there is no answer, or not the expected one.
+        """
+        request = self._protos.PredictRequest(model_spec=self._spec(signature_name=signature), output_filter=outputs)
+        for name, array in inputs.items():
+            request.inputs[name].CopyFrom(self._protos.to_proto(array))
+        answer = self._called(self._predict, request).outputs
+        missing = [name for name in outputs if name not in answer]
+        if missing:
+            raise ServerError(
+                f"Expected {', '.join(missing)} in the answer. Received {', '.join(answer) or 'nothing'}."
+            )
+        return {name: self._protos.to_array(answer[name]) for name in outputs}
+
+    def versions(self) -> dict[int, str]:
+        """Version numbers and their states, such as `"AVAILABLE"`."""
+        answer = self._called(self._status, self._protos.GetModelStatusRequest(model_spec=self._spec()))
+        states = self._protos.VERSION_STATES
+        return {status.version: states.get(status.state, "UNKNOWN") for status in answer.model_version_status}
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._channel.close()
+
+    def _spec(self, **fields: str) -> Any:
+        spec = self._protos.ModelSpec(name=self._model, **fields)
+        if isinstance(self._version, str):
+            spec.version_label = self._version
+        elif self._version is not None:
+            spec.version.value = self._version
+        return spec
+
+    def _method(self, name: str, response: Any) -> Any:
+        return self._channel.unary_unary(
+            f"/tensorflow.serving.{name}",
+            request_serializer=lambda message: message.SerializeToString(),
+            response_deserializer=response.FromString,
+        )
+
+    def _called(self, method: Any, request: Any) -> Any:
+        try:
+            return method(request, timeout=self._timeout, metadata=self._metadata)
+        except self._grpc.RpcError as error:
+            status, text = error.code().name, error.details() or ""
+            raise server_error(status, text, self._address, self._model, self._timeout) from None

@@ -1,0 +1,119 @@
+"""TensorFlow Serving's REST interface, by the standard library alone."""
+
+import base64
+import http.client
+import json
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ServerError, server_error
+
+_STATUSES = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    429: "RESOURCE_EXHAUSTED",
+    # Proxies answer 502 while the server behind them starts.
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+
+
+class RestChannel:
+    """A model on a server, by REST.
+
+    Args:
+        url: Address of the server, such as `"http://localhost:8501"`.
+        model: Name of the model.
+        version: A version number, a label, or None for the newest version.
+        timeout: Seconds to wait for an answer.
+        headers: Sent with every request, such as authorization.
+    """
+
+    json = True
+    raw_dtypes = ("uint8", "int16", "float32")  # TensorFlow Serving reads no uint16 from JSON
+
+    def __init__(
+        self, url: str, model: str, version: int | str | None, timeout: float, headers: Mapping[str, str]
+    ) -> None:
+        self._address, self._model, self._timeout, self._headers = url, model, timeout, dict(headers)
+        kind = "labels" if isinstance(version, str) else "versions"
+        chosen = "" if version is None else f"/{kind}/{urllib.parse.quote(str(version), safe='')}"
+        self._url = f"{url}/v1/models/{urllib.parse.quote(model, safe='')}{chosen}"
+
+    def predict(
+        self, signature: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+    ) -> dict[str, NDArray[Any]]:
+        """The named outputs of a signature; byte strings travel in arrays of objects.
+
+        Raises:
+            ServerError: If there is no answer, or not the expected one.
+        """
+        tensors = {name: _to_json(array) for name, array in inputs.items()}
+        answer = self._answer("outputs", f"{self._url}:predict", {"signature_name": signature, "inputs": tensors})
+        if not isinstance(answer, dict):  # a single output comes without its name
+            answer = {outputs[0]: answer}
+        missing = [name for name in outputs if name not in answer]
+        if missing:
+            raise ServerError(
+                f"Expected {', '.join(missing)} in the answer. Received {', '.join(answer) or 'nothing'}."
+            )
+        return {name: _from_json(answer[name]) for name in outputs}
+
+    def versions(self) -> dict[int, str]:
+        """Version numbers and their states, such as `"AVAILABLE"`."""
+        statuses = self._answer("model_version_status", self._url)
+        return {int(status["version"]): status["state"] for status in statuses}
+
+    def close(self) -> None:
+        """Nothing to close: each request has a connection of its own."""
+
+    def _answer(self, key: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
+        data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        headers = {"Content-Type": "application/json", **self._headers}
+        try:
+            request = urllib.request.Request(url, data, headers)
+            with urllib.request.urlopen(request, timeout=self._timeout) as response:
+                return json.load(response)[key]
+        except urllib.error.HTTPError as error:
+            status = _STATUSES.get(error.code, f"HTTP status {error.code}")
+            raise self._error(status, _error_text(error)) from None
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", error)
+            status = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
+            raise self._error(status, str(reason)) from None
+        except (ValueError, KeyError, TypeError):
+            raise ServerError(f"Expected JSON with {key!r} from {self._address}. Received something else.") from None
+
+    def _error(self, status: str, text: str) -> ServerError:
+        return server_error(status, text, self._address, self._model, self._timeout)
+
+
+def _error_text(error: urllib.error.HTTPError) -> str:
+    """What TensorFlow Serving says in JSON; a proxy in front may say anything."""
+    body = error.read().decode(errors="replace")
+    try:
+        return str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        return str(error.reason)
+
+
+def _to_json(array: NDArray[Any]) -> Any:
+    if array.dtype != object:
+        return array.tolist()
+    return [{"b64": base64.b64encode(value).decode()} for value in array]
+
+
+def _from_json(value: Any) -> NDArray[Any]:
+    if isinstance(value, list) and value and isinstance(value[0], dict | str):
+        strings = [base64.b64decode(v["b64"]) if isinstance(v, dict) else v.encode() for v in value]
+        return np.array(strings, object)
+    return np.asarray(value)

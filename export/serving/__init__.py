@@ -1,0 +1,1 @@
+"""Files to run TensorFlow Serving with: containers, model configuration, monitoring, and a load test."""

@@ -1,0 +1,68 @@
+"""`keras-unet segment`: image files segmented by a server that runs an exported U-Net. Loads no TensorFlow."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from keras_unet import image_io
+from keras_unet.commands.prediction import InstanceSettings, image_files, page_name, write_results
+from keras_unet.export.client import Client, Segmentation
+from keras_unet.export.client.parallel import ordered_map
+
+
+class _Page(NamedTuple):
+    file: Path
+    stem: str
+    image: NDArray[Any]
+
+
+def segment_files(
+    client: Client, paths: Sequence[Path], out: Path, settings: InstanceSettings | None = None
+) -> Iterator[Path]:
+    """Segment image files on a server, several at a time; with `settings` the number of objects of each is printed.
+
+    For an image `cells.tif` the folder gets `cells_labels.png` (most probable class), `cells_foreground.tif`
+    (probability of anything but background), `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of
+    a stack are numbered from 0.
+
+    Args:
+        client: Knows the server.
+        paths: Files and folders.
+        out: Folder for the results, made if need be.
+        settings: How to tell objects apart; None for classes alone.
+
+    Yields:
+        Paths of the files written.
+
+    Raises:
+        ValueError: If an image cannot be read or does not fit the model; the message names it.
+        ServerError: If the server cannot be reached, has no such model or fails.
+    """
+    files = image_files(paths, out)
+
+    def segment(page: _Page) -> tuple[_Page, Segmentation]:
+        try:
+            return page, client.segment(page.image)
+        except ValueError as error:
+            raise ValueError(f"{page.file}: {error}") from error
+
+    for page, result in ordered_map(segment, _pages(files), client.concurrency):
+        labels, planes = result.classes.astype(np.int32), {"foreground.tif": result.foreground[..., None]}
+        yield from write_results(out / page.stem, page.image, labels, result.foreground, planes, settings)
+
+
+def object_threshold(client: Client) -> float:
+    """Foreground probability of an object that the served model was validated with, else 0.5."""
+    return float(client.description()["metadata"].get("threshold", 0.5))
+
+
+def _pages(files: Sequence[Path]) -> Iterator[_Page]:
+    taken = set[str]()
+    for file in tqdm(files, unit="image", desc="segmenting", disable=None):
+        pages = image_io.read_stack(file)
+        for number, image in enumerate(pages):
+            yield _Page(file, page_name(file, number, len(pages), taken), image)

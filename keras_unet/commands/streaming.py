@@ -1,0 +1,134 @@
+"""`keras-unet predict --stream`: images larger than memory, segmented from file to file."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from keras_unet.commands.prediction import exported_version, image_files, load_keras
+from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
+from keras_unet.streaming import stream
+from keras_unet.targets import partial_settings
+from keras_unet.windows import Pixels
+
+FORMATS = ("tif", "zarr")
+
+_NAMES = {"classes": "labels", "probabilities": "probabilities"}
+_TILES_PER_REQUEST = 4  # along each axis; a request repeats the context around it
+
+
+def stream_files(
+    model: Path,
+    paths: Sequence[Path],
+    out: Path,
+    *,
+    output: str = "classes",
+    file_format: str = "tif",
+    tile: int | None = None,
+    averaging: str = "none",
+    level: int = 0,
+    overwrite: bool = False,
+) -> Iterator[Path]:
+    """Segment image files and Zarr stores part by part; what was begun by an earlier call is gone on with.
+
+    Args:
+        model: A run folder, a `.keras` file or an exported model.
+        paths: Images, Zarr stores (folders that end in `.zarr`) and folders of images.
+        out: Folder for the results: `cells_labels.tif` or `cells_probabilities.tif` for `cells.tif`.
+        output: `"classes"` or `"probabilities"`.
+        file_format: `"tif"` or `"zarr"`.
+        tile: Input tile in pixels for a Keras model; an exported model has its own.
+        averaging: Test-time averaging of a Keras model, as in `predict`; an exported model has its own.
+        level: Level of pyramids; 0 is the largest.
+        overwrite: Whether existing results are replaced.
+
+    Yields:
+        Paths of the files written.
+
+    Raises:
+        ValueError: If a choice is unknown, or an image does not fit the model.
+        FileExistsError: If a result exists.
+    """
+    if output not in OUTPUTS:
+        raise ValueError(f"Expected an output among {', '.join(OUTPUTS)}. Received {output!r}.")
+    if file_format not in FORMATS:
+        raise ValueError(f"Expected a format among {', '.join(FORMATS)}. Received {file_format!r}.")
+    stores = [path for path in paths if path.suffix == ".zarr" and path.is_dir()]
+    others = [path for path in paths if path not in stores]
+    exported = exported_version(model)
+    if exported is not None and (tile is not None or averaging != "none"):
+        given = "--averaging" if tile is None else "--tile"
+        raise ValueError(f"Expected an exported model as it is: tile and averaging were fixed. Received {given}.")
+    opened = load_keras(model) if exported is None else served_segmenter(exported, output)
+    for source in [*stores, *(image_files(others, out) if others else [])]:
+        target = out / f"{source.stem}_{_NAMES[output]}.{file_format}"
+        segmenter = opened
+        if exported is None:
+            chosen = tile or partial_settings(target).get("tile")
+            segmenter = net_segmenter(opened, chosen, output, averaging=averaging)
+        yield stream(segmenter, source, target, level=level, overwrite=overwrite, progress=True)
+
+
+def served_segmenter(folder: Path, output: str) -> Segmenter:
+    """An exported model as a segmenter: it is sent pieces with the context that they depend on.
+
+    Equal to segmenting the image in one request to within rounding, if the model's tiles equal one pass.
+
+    Args:
+        folder: The version folder.
+        output: `"classes"` or `"probabilities"`.
+
+    Raises:
+        ValueError: If the model is damaged; `pieces` raises it for pixels that the model does not take.
+    """
+    import tensorflow as tf
+
+    from keras_unet.export import read_description
+    from keras_unet.export.client.pieces import stride_and_context
+    from keras_unet.geometry import Geometry
+    from keras_unet.tile_sizes import tile_context
+
+    description = read_description(folder)
+    shape = description["geometry"]
+    geometry = Geometry(shape["depth"], shape["padding"], shape["upsampling"])
+    stride, context = stride_and_context(description)
+    height, width = (
+        max(_TILES_PER_REQUEST * (description["tile"][axis] - tile_context(geometry)) - 2 * context, stride)
+        for axis in ("height", "width")
+    )
+    try:
+        module = tf.saved_model.load(str(folder))
+    except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
+        first = str(error).partition("\n")[0]
+        raise ValueError(f"Expected an exported model in {str(folder)!r}. Received a damaged one: {first}") from None
+    signature = module.signatures["classes" if output == "classes" else "serving_default"]
+    dtype = np.dtype(description["input"]["dtype"])
+
+    def run(pixels: Pixels) -> Pixels:
+        answer = signature(images=tf.convert_to_tensor(pixels[None].astype(dtype)))[output]
+        return np.asarray(answer[0, context : context + height, context : context + width])
+
+    def pieces(size: tuple[int, int], received: np.dtype[Any]) -> Pieces:
+        if dtype.kind != "f" and not np.can_cast(received, dtype):
+            raise ValueError(f"Expected {dtype} pixels as chosen at export. Received {received}.")
+        return Pieces((height, width), context, 2 * context, run)
+
+    run.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
+    classes = output == "classes"
+    return Segmenter(
+        channels=description["input"]["channels"],
+        pixel=() if classes else (description["num_classes"],),
+        dtype=np.dtype(np.uint8 if classes else np.float32),
+        settings={"model": _digest(folder), "output": output, "tensorflow": tf.__version__},
+        pieces=pieces,
+    )
+
+
+def _digest(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for file in [folder / "saved_model.pb", *sorted(folder.glob("variables/*"))]:
+        with file.open("rb") as content:
+            digest.update(hashlib.file_digest(content, "sha256").digest())
+    return digest.hexdigest()

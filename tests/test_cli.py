@@ -233,7 +233,7 @@ def test_a_damaged_export_and_a_damaged_report_are_named(net: Path, tmp_path: Pa
     Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "models" / "1").mkdir(parents=True)
     (tmp_path / "models" / "1" / "saved_model.pb").write_bytes(b"no graph")
-    arguments = (tmp_path / "a.png", "--out", tmp_path / "out", "--threshold", "0.5")
+    arguments = (tmp_path / "a.png", "--out", tmp_path / "out", "--instances", "--threshold", "0.5")
     assert "damaged one" in mistake("predict", tmp_path / "models", *arguments)
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "model.keras").write_bytes(net.read_bytes())

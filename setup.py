@@ -17,7 +17,7 @@ setup(
     package_dir={"keras_unet": "keras_unet", **{f"keras_unet.{room}": room for room in ROOMS}},
     package_data={
         "keras_unet": ["py.typed"],
-        "keras_unet.training": ["presets/*.toml"],
+        "keras_unet.training": ["presets/*.toml", "launch/*"],
         "keras_unet.export.serving": ["*.config", "*.json", "*.yml"],
     },
 )

@@ -36,6 +36,7 @@ _MODULES = (
     "losses",
     "metrics",
     "pipeline",
+    "shards",
     "streaming",
     "tiling",
     "training",

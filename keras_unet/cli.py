@@ -95,6 +95,85 @@ def train(
     training.run(settings, out, overwrite=overwrite)
 
 
+@app.command("find-lr")
+def find_lr(
+    config: Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
+    out: Annotated[Path, typer.Option(help="Folder for the table and the picture.")] = Path("lr"),
+    lowest: Annotated[float, typer.Option(help="Learning rate of the first step.", callback=_finite)] = 1e-6,
+    highest: Annotated[float, typer.Option(help="Learning rate after the last step.", callback=_finite)] = 10.0,
+    steps: Annotated[int, typer.Option(help="Steps from the one to the other.", min=2)] = 140,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
+    ] = None,
+) -> None:
+    """Suggest a learning rate: train a fresh net with a rising one until its loss breaks."""
+    if not 0 < lowest < highest:
+        raise typer.BadParameter(f"Expected 0 < --lowest < --highest. Received {lowest:g} and {highest:g}.")
+    settings = _load_config(config, _overrides(data, changes))
+    _import_tensorflow()
+    from keras_unet.commands import find_lr as command
+
+    command.find_lr(settings, out, lowest=lowest, highest=highest, steps=steps)
+
+
+@app.command()
+def preview(
+    config: Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
+    out: Annotated[Path, typer.Option(help="The picture, a PNG file.")] = Path("preview.png"),
+    tiles: Annotated[int, typer.Option(help="Number of tiles.", min=1, max=100)] = 4,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
+    ] = None,
+) -> None:
+    """Draw the first tiles that training would see: augmented image, label and weight of each."""
+    if out.suffix.lower() != ".png":
+        raise typer.BadParameter(f"Expected a file name in .png for --out. Received {str(out)!r}.")
+    settings = _load_config(config, _overrides(data, changes))
+    _import_tensorflow()
+    from keras_unet.commands import preview as command
+
+    command.preview(settings, out, tiles)
+
+
+@app.command()
+def shard(
+    config: Annotated[str, typer.Argument(help="Preset or TOML file, as for train.")],
+    out: Annotated[str, typer.Option(help="Folder for the shards; gs://… and the like will do.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
+    ] = None,
+    shard_megabytes: Annotated[int, typer.Option(help="Size of a shard.", min=1)] = 256,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the shards that the folder holds.")] = False,
+) -> None:
+    """Write the images of a configuration as TFRecord shards, for training on data larger than memory."""
+    settings = _load_config(config, _overrides(data, changes))
+    _import_tensorflow()
+    from keras_unet.commands import shard as command
+
+    typer.echo(f"Wrote {command.shard(settings, out, shard_megabytes=shard_megabytes, overwrite=overwrite)}")
+    typer.echo(f"Train on them: {command.training_command(config, settings, out)} --out …")
+
+
+@app.command("data-worker")
+def data_worker(
+    address: Annotated[
+        str, typer.Argument(help="How trainers reach this machine; the port above is taken too.", metavar="HOST:PORT")
+    ],
+) -> None:
+    """Make batches for trainers that name this machine in training.data_service."""
+    from keras_unet.addresses import SCHEME, check_address
+
+    with _wrong_use():
+        check_address(f"{SCHEME}{address}")
+    _import_tensorflow()
+    from keras_unet.commands import data_worker as command
+
+    command.serve(address)
+
+
 @app.command()
 def evaluate(
     model: ModelPath,
@@ -270,8 +349,18 @@ def info(
     model: Annotated[str, typer.Argument(help="ronneberger2015, a run folder or a .keras file.")] = "ronneberger2015",
     size: Annotated[int | None, typer.Option(help="Input tile in pixels to count multiply-adds for.", min=1)] = None,
 ) -> None:
-    """Print layers, parameters, multiply-adds and legal sizes of a net."""
+    """Print layers, parameters, multiply-adds and legal sizes of a net; of a run first how far it is."""
     _import_tensorflow()
+    from keras_unet.training.run_folder import RunFolder
+
+    run = RunFolder(Path(model))
+    if run.is_ours():
+        from keras_unet.training.summary import summarize
+
+        typer.echo(summarize(run))
+        if not run.model.exists():
+            return
+        typer.echo()
     from keras_unet.commands.prediction import load_keras
     from keras_unet.complexity import describe
     from keras_unet.unet import PRESETS, UNet

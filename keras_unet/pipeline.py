@@ -5,9 +5,8 @@ batch n sees what an uninterrupted one would have seen.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
-from typing import Any, Literal
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import tensorflow as tf
@@ -15,98 +14,33 @@ from numpy.typing import NDArray
 
 from keras_unet.arguments import whole_number
 from keras_unet.augment import AugmentationSettings, TileAugmenter
-from keras_unet.datasets.base import LabelledImages, Sample
+from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.geometry import Geometry
-from keras_unet.instances import class_components
-from keras_unet.weight_maps import border_term, class_weights_from_counts, separation_border
 
-ClassWeights = Literal["balanced"] | Sequence[float] | None
+__all__ = ["ClassWeights", "Example", "class_balance", "prepare", "training_dataset", "validation_dataset"]
 
 
-@dataclass(frozen=True, eq=False)
-class Example:
-    """One image ready for training.
+@runtime_checkable
+class ExampleSource(Protocol):
+    """Examples that a graph takes by their number, wherever they lie."""
 
-    Args:
-        name: For messages.
-        image: `(height, width, channels)`, raw pixels.
-        label: `(height, width)` int32 classes. Instances are foreground (1) with the separation border cut (0).
-        weight: `(height, width)` float32, equation 2.
-        instances: `(height, width)` int32 object ids, 0 background: those given, or the 4-connected components of
-            each foreground class.
-    """
+    @property
+    def channels(self) -> int:
+        """Channels of every image."""
 
-    name: str
-    image: NDArray[Any]
-    label: NDArray[np.int32]
-    weight: NDArray[np.float32]
-    instances: NDArray[np.int32]
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """Lowest and highest pixel value."""
 
+    @property
+    def largest_image(self) -> tuple[int, int]:
+        """Height and width that no image exceeds."""
 
-def class_balance(data: LabelledImages) -> tuple[float, ...]:
-    """Class weights w_c that balance the class frequencies of a whole data set: inverse frequency, largest 1."""
-    counts = np.zeros(data.num_classes, np.int64)
-    for sample in data:
-        label = _classes(sample, data)
-        valid = label[label != data.ignore_label] if data.ignore_label is not None else label
-        counts += np.bincount(valid.ravel(), minlength=data.num_classes)
-    return tuple(float(weight) for weight in class_weights_from_counts(counts))
+    def __len__(self) -> int:
+        """Count the examples."""
 
-
-def prepare(
-    data: LabelledImages,
-    *,
-    w0: float = 10.0,
-    sigma: float = 5.0,
-    class_weights: ClassWeights = "balanced",
-) -> tuple[Example, ...]:
-    """Class labels and weight maps of a data set, computed once.
-
-    Args:
-        data: What a reader of `keras_unet.datasets` returned.
-        w0: Height of the border term of equation 2; 0 leaves it out.
-        sigma: Width of the border term in pixels.
-        class_weights: `"balanced"` (`class_balance(data)`), one weight per class, or None for 1.
-
-    Raises:
-        ValueError: If the number of class weights is not the number of classes.
-    """
-    if isinstance(class_weights, str):
-        if class_weights != "balanced":
-            raise ValueError(f'Expected class_weights "balanced", None or numbers. Received {class_weights!r}.')
-        class_weights = class_balance(data)
-    weights = np.ones(data.num_classes) if class_weights is None else np.asarray(class_weights, np.float64)
-    if weights.shape != (data.num_classes,):
-        raise ValueError(f"Expected {data.num_classes} class weights, one per class. Received {weights.tolist()}.")
-    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
-        raise ValueError(f"Expected class weights of at least 0, not all of them 0. Received {weights.tolist()}.")
-    return tuple(_example(sample, data, w0, sigma, weights.astype(np.float32)) for sample in data)
-
-
-def _example(
-    sample: Sample, data: LabelledImages, w0: float, sigma: float, class_weights: NDArray[np.float32]
-) -> Example:
-    label, instances = _classes(sample, data), _instances(sample, data)
-    ignored = np.zeros(label.shape, bool) if data.ignore_label is None else label == data.ignore_label
-    weight = class_weights[np.where(ignored, 0, label)]
-    if w0:
-        weight = weight + np.where(label == 0, border_term(instances, w0, sigma), np.float32(0))
-    weight[ignored] = 0.0
-    return Example(sample.name, sample.image, label, weight.astype(np.float32), instances)
-
-
-def _classes(sample: Sample, data: LabelledImages) -> NDArray[np.int32]:
-    if data.kind == "classes":
-        return sample.labels
-    label = (separation_border(_instances(sample, data)) > 0).astype(np.int32)
-    return label if data.ignore_label is None else np.where(sample.labels == data.ignore_label, sample.labels, label)
-
-
-def _instances(sample: Sample, data: LabelledImages) -> NDArray[np.int32]:
-    labels = sample.labels
-    if data.ignore_label is not None:
-        labels = np.where(labels == data.ignore_label, 0, labels)
-    return labels if data.kind == "instances" else class_components(labels)
+    def tensors(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Image `(height, width, channels)`, label and weight `(height, width)` number `index`."""
 
 
 def training_dataset(
@@ -119,6 +53,9 @@ def training_dataset(
     seed: int = 0,
     first_batch: int = 0,
     parallel_calls: int | None = None,
+    worker: int = 0,
+    workers: int = 1,
+    stride: int = 1,
 ) -> tf.data.Dataset:
     """Augmented tiles without end, for `model.fit(dataset, steps_per_epoch=…)`.
 
@@ -134,10 +71,13 @@ def training_dataset(
         seed: A whole number; with the batch number it decides everything random.
         first_batch: Number of the first batch: the step at which a run is resumed.
         parallel_calls: Tiles made at the same time; by default as many as tf.data finds useful.
+        worker: Number of this worker process, from 0, where several train together.
+        workers: How many there are. Each gets its equal share of every batch, and makes no other tile.
+        stride: From one batch to the next; above 1 the batches in between are left to others.
 
     Returns:
         `(image, label, weight)`: `(batch, input_size, input_size, channels)` float32 raw pixels, and
-        `(batch, output_size, output_size)` int32 and float32.
+        `(batch, output_size, output_size)` int32 and float32, where batch is `batch_size / workers`.
 
     Raises:
         ValueError: If there are no examples, `input_size` is illegal, or a number is out of range.
@@ -145,35 +85,44 @@ def training_dataset(
     _check_examples(examples)
     input_size, batch_size = whole_number(input_size, "input_size"), whole_number(batch_size, "batch_size", 1)
     seed, first_batch = whole_number(seed, "seed"), whole_number(first_batch, "first_batch", 0)
+    stride = whole_number(stride, "stride", 1)
+    if not 0 <= worker < workers or batch_size % workers:
+        raise ValueError(
+            f"Expected a worker from 0 to workers - 1, and batch_size a multiple of workers. Received worker {worker} "
+            f"of {workers} workers, batch_size {batch_size}."
+        )
     calls = tf.data.AUTOTUNE if parallel_calls is None else whole_number(parallel_calls, "parallel_calls", 1)
-    element = _element_maker(examples, geometry, input_size, settings or AugmentationSettings(), seed)
-    numbers = tf.data.Dataset.range(first_batch * batch_size, np.iinfo(np.int64).max)
-    tiles = numbers.map(element, num_parallel_calls=calls, deterministic=True)
-    return tiles.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    source = examples if isinstance(examples, ExampleSource) else _InMemory(examples)
+    element = _element_maker(source, geometry, input_size, settings or AugmentationSettings(), seed)
+    share = batch_size // workers
+
+    def of_share(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        batch = first_batch + number // share * stride
+        return element(batch * batch_size + worker * share + number % share)
+
+    numbers = tf.data.Dataset.range(np.iinfo(np.int64).max)
+    tiles = numbers.map(of_share, num_parallel_calls=calls, deterministic=True)
+    return tiles.batch(share, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
 def _element_maker(
-    examples: Sequence[Example], geometry: Geometry, input_size: int, settings: AugmentationSettings, seed: int
+    source: ExampleSource, geometry: Geometry, input_size: int, settings: AugmentationSettings, seed: int
 ) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
     """A function from an element's number to its tile."""
     output_size = geometry.output_size(input_size)
-    images = _Store([example.image for example in examples])
-    labels = _Store([example.label[..., None] for example in examples])
-    weights = _Store([example.weight[..., None] for example in examples])
-    shapes = [example.label.shape for example in examples]
     augmenter = TileAugmenter(
         settings,
         input_size=(input_size, input_size),
         output_size=(output_size, output_size),
-        value_range=value_range(examples),
-        largest_image=(max(height for height, _ in shapes), max(width for _, width in shapes)),
+        value_range=_not_flat(source.value_range),
+        largest_image=source.largest_image,
     )
 
     def element(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        epoch, position = number // len(examples), number % len(examples)
+        epoch, position = number // len(source), number % len(source)
         order = tf.stack([tf.constant(seed, tf.int64), epoch])
-        index = tf.random.experimental.index_shuffle(position, order, len(examples) - 1)
-        image, label, weight = images[index], labels[index][..., 0], weights[index][..., 0]
+        index = tf.random.experimental.index_shuffle(position, order, len(source) - 1)
+        image, label, weight = source.tensors(index)
         place, variation = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 2))
         free = tf.cast(tf.shape(label) - output_size, tf.float32)
         # Where the image is no larger than the window the tile sits in its middle.
@@ -183,10 +132,9 @@ def _element_maker(
     return element
 
 
-def value_range(examples: Sequence[Example]) -> tuple[float, float]:
-    """Lowest and highest pixel of the images; of flat images the highest is taken as one more."""
-    low = min(float(example.image.min()) for example in examples)
-    high = max(float(example.image.max()) for example in examples)
+def _not_flat(value_range: tuple[float, float]) -> tuple[float, float]:
+    """The range; of flat images the highest is taken as one more."""
+    low, high = value_range
     return low, high if high > low else low + 1.0
 
 
@@ -210,7 +158,7 @@ def validation_dataset(
     _check_examples(examples)
     input_size, batch_size = whole_number(input_size, "input_size"), whole_number(batch_size, "batch_size", 1)
     output_size = geometry.output_size(input_size)
-    channels = examples[0].image.shape[-1]
+    channels = examples.channels if isinstance(examples, ExampleSource) else examples[0].image.shape[-1]
 
     def tiles() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]]:
         for example in examples:
@@ -252,9 +200,33 @@ def _mirror(index: NDArray[np.int_], size: int) -> NDArray[np.int_]:
 def _check_examples(examples: Sequence[Example]) -> None:
     if not examples:
         raise ValueError("Expected at least one example. Received none.")
+    if isinstance(examples, ExampleSource):
+        return
     channels = {example.image.shape[-1] for example in examples}
     if len(channels) > 1:
         raise ValueError(f"Expected images of one channel count. Received {sorted(channels)}.")
+
+
+class _InMemory:
+    """Examples at hand, as constants of the graph."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.channels = examples[0].image.shape[-1]
+        shapes = [example.label.shape for example in examples]
+        self.largest_image = max(height for height, _ in shapes), max(width for _, width in shapes)
+        low = min(float(example.image.min()) for example in examples)
+        self.value_range = low, max(float(example.image.max()) for example in examples)
+        self._count = len(examples)
+        self._images = _Store([example.image for example in examples])
+        self._labels = _Store([example.label[..., None] for example in examples])
+        self._weights = _Store([example.weight[..., None] for example in examples])
+
+    def __len__(self) -> int:
+        return self._count
+
+    def tensors(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Image, label and weight number `index`."""
+        return self._images[index], self._labels[index][..., 0], self._weights[index][..., 0]
 
 
 class _Store:

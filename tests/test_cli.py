@@ -15,7 +15,20 @@ import keras_unet as ku
 from keras_unet import image_io
 from keras_unet.cli import app
 
-COMMANDS = ("demo", "train", "evaluate", "predict", "export", "segment", "weight-map", "info")
+COMMANDS = (
+    "demo",
+    "preview",
+    "find-lr",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "segment",
+    "shard",
+    "data-worker",
+    "weight-map",
+    "info",
+)
 
 
 def run(*arguments: object, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"keras_unet": "keras_unet", "training": "keras_unet/training", "export": "keras_unet/export"}
-DATA_SUFFIXES = {".config", ".json", ".py", ".toml", ".typed", ".yml"}
+DATA_SUFFIXES = {".config", ".json", ".py", ".sh", ".toml", ".typed", ".yml"}
 
 
 def run(*command: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

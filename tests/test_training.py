@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,61 +15,22 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_runs import cells, noise, quiet, tiny, tiny_trainer, weights
 
 import keras_unet as ku
 from keras_unet import training
-from keras_unet.datasets import LabelledImages, Sample
 from keras_unet.files import written_aside
 from keras_unet.training import checkpoints, course, monitoring
 from keras_unet.training.checkpoints import CheckpointError, Checkpoints, Progress
-from keras_unet.training.config import Config, ConfigError, config_from_dict
+from keras_unet.training.config import ConfigError, config_from_dict
 from keras_unet.training.loop import DivergedError, Trainer
 from keras_unet.training.optimizers import WarmUpAndDecay, build_optimizer
 from keras_unet.training.run_folder import RunFolder
 from keras_unet.training.split import split
 from keras_unet.training.stopping import StopRequest
 
-RUN_FILES = ["checkpoints", "config.toml", "data.txt", "log.csv", "model.keras", "report.json", "tensorboard"]
-
-
-def cells(count: int = 3) -> LabelledImages:
-    """Two bright squares that touch, on dark noise; one pixel of the image shows where they meet."""
-    labels = np.zeros((32, 32), np.int32)
-    labels[6:26, 4:16], labels[6:26, 16:28] = 1, 2
-    samples = []
-    for index in range(count):
-        noise = np.random.default_rng(index).normal(0, 8, labels.shape)
-        image = np.where(labels > 0, 180.0, 60.0) + noise
-        image[6:26, 16] = 90
-        samples.append(Sample(f"cells {index}", image[..., None].clip(0, 255).astype(np.uint8), labels))
-    return LabelledImages(tuple(samples), "instances", 2, ("background", "cell"), None, ("Two squares.",))
-
-
-def tiny(**changes: Any) -> Config:
-    """A configuration that trains in seconds; `section_key=value` changes it."""
-    values: dict[str, dict[str, Any]] = {
-        "data": {"validate": "2"},
-        "model": {"filters": 4, "depth": 1, "padding": "same", "dropout": 0.3},
-        "optimizer": {"learning_rate": 0.01, "schedule": "cosine"},
-        "training": {
-            "steps": 6,
-            "batch_size": 2,
-            "input_size": 32,
-            "seed": 3,
-            "log_every": 2,
-            "validate_every": 3,
-            "checkpoint_every": 2,
-            "steps_per_call": 2,
-        },
-    }
-    for key, value in changes.items():
-        section, name = key.split("_", 1)
-        values[section][name] = value
-    return config_from_dict(values)
-
-
-def quiet(line: str) -> None:
-    """Says nothing."""
+RUN_FILES = ["checkpoints", "config.toml", "data.txt", "log.csv", "model.keras", "provenance.json", "report.json"]
+RUN_FILES += ["tensorboard"]
 
 
 @pytest.fixture(scope="module")
@@ -76,28 +38,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, 
     """Folder and report of a run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("runs") / "whole"
     return folder, training.run(tiny(), folder, data=cells(), say=quiet)
-
-
-def noise(first: int = 0) -> tf.data.Dataset:
-    """Endless batches, each a function of its number."""
-
-    def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        image = tf.random.stateless_uniform((2, 16, 16, 1), tf.stack([7, number]), maxval=255.0)
-        weight = tf.random.stateless_uniform((2, 16, 16), tf.stack([8, number]))
-        return image, tf.cast(image[..., 0] > 128, tf.int32), weight
-
-    return tf.data.Dataset.range(first, 1000, output_type=tf.int32).map(batch)
-
-
-def tiny_trainer(optimizer: keras.optimizers.Optimizer | None = None, **model: Any) -> Trainer:
-    keras.utils.set_random_seed(5)
-    arguments = {"filters": 2, "depth": 1, "padding": "same", "dropout": 0.5, **model}
-    net = ku.UNet((None, None, 1), **arguments)
-    return Trainer(net, optimizer or keras.optimizers.Adam(0.01), ku.WeightedCrossentropy())
-
-
-def weights(model: keras.Model) -> np.ndarray:
-    return np.concatenate([np.asarray(variable).ravel() for variable in model.weights])
 
 
 def test_fit_and_the_loop_give_the_same_weights() -> None:
@@ -338,6 +278,8 @@ class FakeTrainer:
     """Stands in for a trainer whose validation figures are known."""
 
     learning_rate = 0.1
+    strategy = tf.distribute.get_strategy()
+    weights: tuple[Any, ...] = ()
 
     def __init__(self, figures: list[float]) -> None:
         self.figures = iter(figures)
@@ -355,6 +297,8 @@ class FakeTrainer:
     def run(self, batches: Any, steps: int) -> float:
         self.step += steps
         return 1.0
+
+    averaged_weights = staticmethod(nullcontext)
 
     def validate(self, dataset: Any) -> dict[str, float]:
         return dict.fromkeys(("loss", "mean_iou", "mean_dice", "pixel_accuracy"), next(self.figures))

@@ -23,15 +23,20 @@ _NAMES = {
 }
 _MODULES = (
     "checkpoints",
+    "cluster",
     "config",
     "course",
     "distribution",
     "evaluation",
+    "failures",
     "loop",
     "monitoring",
     "optimizers",
+    "provenance",
+    "range_test",
     "run_folder",
     "split",
+    "summary",
     "train",
 )
 

@@ -1,17 +1,19 @@
 """Checkpoints: everything a run needs to go on as if it had never stopped, one file each.
 
 A checkpoint is a NumPy archive: weights, optimizer (moments, step count, loss scale), the state of dropout's seed
-generators, which no Keras checkpoint holds, and the progress of the run. Batches are a function of seed and batch
-number, so the step is also the position in the data. The archive's check sums tell a torn file from a whole one.
+generators, which no Keras checkpoint holds, and the progress of the run. Averages of the weights are part of the
+optimizer. Batches are a function of seed and batch number, so the step is also the position in the data. The
+archive's check sums tell a torn file from a whole one.
 """
 
 import json
 import logging
 import re
 import zipfile
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import keras
 import numpy as np
@@ -22,6 +24,7 @@ from keras_unet.files import remove_partial, written_aside
 from .loop import DivergedError, Trainer
 
 Arrays = dict[str, NDArray[Any]]
+T = TypeVar("T")
 
 _PROGRESS = "progress"
 _NAME = re.compile(r"step-(\d+)\.npz")
@@ -38,7 +41,7 @@ class Progress:
     """How far a run has come.
 
     Args:
-        step: Updates of the weights so far; the number of the next batch.
+        step: Updates of the weights so far; times `training.accumulate`, the number of the next batch.
         best_step: Step of the best validation so far, None before the first.
         best: Its figure.
         stale: Validations since then.
@@ -129,10 +132,17 @@ class Checkpoints:
 
     def load_latest(self) -> tuple[Arrays, Progress] | None:
         """The latest whole checkpoint, or None. Torn ones are passed over with a warning."""
+        return self._latest(read)
+
+    def latest_progress(self) -> Progress | None:
+        """How far the latest whole checkpoint says the run has come, or None; weights are not read."""
+        return self._latest(read_progress)
+
+    def _latest(self, reader: Callable[[Path], T]) -> T | None:
         for step in reversed(self.steps()):
             path = self.folder / f"step-{step:08d}.npz"
             try:
-                return read(path)
+                return reader(path)
             except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
                 _log.warning("Skipping checkpoint %s, which cannot be read: %s", path, error)
         return None
@@ -151,6 +161,12 @@ class Checkpoints:
             if step not in kept:
                 (self.folder / f"step-{step:08d}.npz").unlink(missing_ok=True)
         remove_partial(self.folder)
+
+
+def read_progress(path: Path) -> Progress:
+    """Progress alone of a checkpoint file; raises as `read`."""
+    with np.load(path, allow_pickle=False) as archive:
+        return Progress(**json.loads(str(archive[_PROGRESS])))
 
 
 def read(path: Path) -> tuple[Arrays, Progress]:

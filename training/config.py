@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from keras_unet.addresses import check_address
 from keras_unet.geometry import Geometry
 
 from .config_file import ConfigError, change, dump, read_source, sentences
@@ -54,7 +55,7 @@ class Data(Section):
             because neighbouring slices of a stack resemble each other. 0 for none.
     """
 
-    name: Literal["synthetic", "folder", "isbi2012"] = "synthetic"
+    name: Literal["synthetic", "folder", "isbi2012", "shards"] = "synthetic"
     path: FilePath | None = None
     options: dict[str, Any] = {}
     train: list[WholeNumber] | str | None = Field(default=None, description='indices such as [0, 1] or "0-19, 22"')
@@ -132,10 +133,13 @@ class Optimizer(Section):
         nesterov: Whether SGD looks ahead.
         weight_decay: Decoupled from the gradient; 0 for none.
         clip_norm: Largest norm of all gradients together; 0 for no limit.
-        schedule: `"constant"`, `"cosine"` or `"poly"`, from the peak to `end_learning_rate` at the last step.
+        schedule: `"constant"`, `"cosine"`, `"poly"` or `"exponential"`, from the peak to `end_learning_rate` at the
+            last step.
         warmup_steps: Steps over which the rate rises to its peak first.
         end_learning_rate: Rate at the last step.
         power: Exponent of `"poly"`.
+        ema_decay: Share of the average that stays when an update is added to it; 0 for no average. The average, of
+            about the last `1 / (1 - ema_decay)` updates, is what is validated, reported and kept as the model.
     """
 
     name: Literal["sgd", "adam", "adamw"] = "adam"
@@ -144,18 +148,21 @@ class Optimizer(Section):
     nesterov: bool = False
     weight_decay: NotNegative = 0.0
     clip_norm: NotNegative = 0.0
-    schedule: Literal["constant", "cosine", "poly"] = "constant"
+    schedule: Literal["constant", "cosine", "poly", "exponential"] = "constant"
     warmup_steps: WholeNumber = 0
     end_learning_rate: NotNegative = 0.0
     power: Positive = 0.9
+    ema_decay: Fraction = 0.0
 
 
 class Training(Section):
     """`[training]`: the course of the run.
 
     Args:
-        steps: Updates of the weights.
-        batch_size: Tiles per step, over all devices together.
+        steps: Updates of the weights. Whatever else is counted in steps is counted in updates too.
+        batch_size: Tiles at a time, over all devices together.
+        accumulate: Batches whose gradients are averaged for one update: that of a batch `accumulate` times as large,
+            in the memory of one. Batch normalization and float16's loss scale still see one batch at a time.
         input_size: Height and width of a training tile in pixels.
         seed: Of initial weights, order, augmentation and dropout.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
@@ -169,10 +176,15 @@ class Training(Section):
         patience: Validations without improvement after which the run ends; 0 for never.
         time_limit_minutes: Training ends at the next line of the log after it; 0 for no limit.
         deterministic: Whether TensorFlow is told to use deterministic algorithms only, for the whole process.
+        allow_changed_data: Whether a run may be resumed although its images or labels are no longer those it began
+            with. It makes the configuration no other.
+        data_service: Machines that make the batches, `grpc://host:port` each, where `keras-unet data-worker` runs;
+            none for this one. Batches stay the same, and so does the configuration.
     """
 
     steps: Count = 1000
     batch_size: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
+    accumulate: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
     input_size: Count = 572
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
@@ -186,6 +198,10 @@ class Training(Section):
     patience: WholeNumber = 0
     time_limit_minutes: NotNegative = 0.0
     deterministic: bool = False
+    allow_changed_data: bool = False
+    data_service: list[Annotated[str, AfterValidator(check_address)]] = Field(
+        default=[], description="addresses such as grpc://host:5000"
+    )
 
 
 class Config(Section):
@@ -208,6 +224,10 @@ class Config(Section):
             raise ValueError(
                 f"optimizer.warmup_steps: Expected at most training.steps = {self.training.steps}. "
                 f"Received {self.optimizer.warmup_steps}."
+            )
+        if self.optimizer.schedule == "exponential" and not self.optimizer.end_learning_rate:
+            raise ValueError(
+                'optimizer.end_learning_rate: Expected more than 0 with schedule "exponential". Received 0.'
             )
         return self
 

@@ -1,8 +1,10 @@
 """The course of a run: from its last checkpoint, or the beginning, to its end."""
 
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,11 @@ from numpy.typing import NDArray
 
 from keras_unet.files import written_aside
 
-from .checkpoints import Checkpoints, Progress, restore
-from .config import Training
-from .loop import Trainer
+from .checkpoints import Checkpoints, Progress, restore, snapshot
+from .config import ConfigError, Training
+from .distribution import Workers
+from .failures import keep_batch, out_of_memory
+from .loop import DivergedError, Trainer
 from .monitoring import Bar, Board, CsvLog, Say, panel
 from .run_folder import RunFolder
 from .stopping import StopRequest
@@ -48,27 +52,32 @@ class Course:
         self._trainer, self._settings, self._folder = trainer, settings, folder
         self._batches_from, self._validation, self._say = batches_from, validation, say
         self._checkpoints = Checkpoints(folder.checkpoints, settings.keep_checkpoints)
+        self._workers = Workers(trainer.strategy)
         self._shown: dict[str, float] = {}
 
     def to_the_end(self) -> Progress:
         """Train until a reason to end: all steps done, no improvement, or no time left.
 
         Raises:
-            DivergedError: If loss or weights are no longer finite; the last checkpoint stays.
+            DivergedError: If loss or weights are no longer finite; the batch is written, the last checkpoint stays.
+            ConfigError: If a step does not fit into the memory of the device; smaller sizes are named.
             OSError: If something cannot be written; the last checkpoint stays.
             KeyboardInterrupt: After SIGINT, with a checkpoint.
             SystemExit: After SIGTERM, with a checkpoint; status 143.
         """
-        progress = self._resume()
+        progress = self._chiefs(self._resume())
         if progress.finished:
             return progress
         log, board = CsvLog(self._folder.log, progress.step), Board(self._folder.tensorboard)
         bar = Bar(self._settings.steps, progress.step, self._say)
-        batches = self._trainer.batches(self._batches_from(progress.step))
+        batches = self._trainer.batches(self._batches_from(progress.step * self._settings.accumulate))
+        told = False
         try:
             with StopRequest() as stop:
-                while not progress.finished and not stop:
+                while not progress.finished and not (told := self._workers.any(bool(stop))):
                     if (figures := self._advance(batches, progress, bar, stop)) is None:
+                        told = True
+                        self._check_weights(progress)
                         self._checkpoints.save(self._trainer, progress)
                         break
                     self._judge(progress, figures, board)
@@ -78,9 +87,10 @@ class Course:
         finally:
             bar.close()
             board.close()
-        if stop and not progress.finished:
+        if told and not progress.finished:
             self._say(f"Stopped at step {progress.step}. The same command goes on from there.")
             stop.act()
+            raise SystemExit(128 + signal.SIGTERM)  # another worker received the signal
         return progress
 
     def _resume(self) -> Progress:
@@ -95,6 +105,12 @@ class Course:
             self._say(f"Resuming at step {progress.step} of {self._settings.steps}.")
         return progress
 
+    def _chiefs(self, progress: Progress) -> Progress:
+        """Start every worker where the chief does, whose folder alone holds checkpoints."""
+        if self._workers.count > 1:
+            restore(self._trainer, self._workers.chiefs_arrays(snapshot(self._trainer)))
+        return Progress(**self._workers.chiefs(asdict(progress)))
+
     def _advance(
         self, batches: Iterator[Any], progress: Progress, bar: Bar, request: StopRequest
     ) -> dict[str, float] | None:
@@ -102,12 +118,12 @@ class Course:
         begun, first, stop = time.monotonic(), progress.step, self._next_stop(progress.step)
         while progress.step < stop:
             steps = min(self._settings.steps_per_call, stop - progress.step)
-            loss = self._trainer.run(batches, steps)
+            loss = self._train(batches, steps, progress.step * self._settings.accumulate)
             progress.step += steps
             progress.loss_sum += loss * steps
             self._shown["loss"] = loss
             bar.update(progress.step, self._shown)
-            if request and progress.step < stop:
+            if progress.step < stop and self._workers.any(bool(request)):
                 break
         seconds = time.monotonic() - begun
         progress.seconds += seconds
@@ -118,8 +134,35 @@ class Course:
             "step": stop,
             "loss": total / (stop - self._last_stop(first)),
             "learning_rate": self._trainer.learning_rate,
-            "images_per_second": (stop - first) * self._settings.batch_size / max(seconds, 1e-9),
+            "images_per_second": (stop - first) * self._tiles_per_step / max(seconds, 1e-9),
         }
+
+    def _train(self, batches: Iterator[Any], steps: int, first_batch: int) -> float:
+        """Some updates; what breaks them is told in the run's terms."""
+        trainer, settings = self._trainer, self._settings
+        try:
+            return trainer.run(batches, steps)
+        except DivergedError as error:
+            raise self._diverged(error, first_batch + error.batch) from error
+        except tf.errors.ResourceExhaustedError as error:
+            replicas = trainer.strategy.num_replicas_in_sync
+            raise ConfigError(out_of_memory(settings, trainer.model.geometry, replicas)) from error
+
+    def _check_weights(self, progress: Progress) -> None:
+        """Refuse to judge or store weights that are not finite. On CPUs a ReLU may hide them from the loss."""
+        if not all(np.isfinite(weight.numpy()).all() for weight in self._trainer.model.weights):
+            error = DivergedError(f"Expected finite weights. Received NaN or infinite ones at step {progress.step}.")
+            raise self._diverged(error, progress.step * self._settings.accumulate - 1)
+
+    def _diverged(self, error: DivergedError, batch: int) -> DivergedError:
+        path = keep_batch(self._folder.path, self._batches_from(batch), batch)
+        steps = self._checkpoints.steps()
+        last = f"the last checkpoint is of step {steps[-1]}" if steps else "there is no checkpoint yet"
+        return DivergedError(f"{error} Batch {batch} is kept in {path}; {last}.", batch)
+
+    @property
+    def _tiles_per_step(self) -> int:
+        return self._settings.batch_size * self._settings.accumulate
 
     def _next_stop(self, step: int) -> int:
         return min(self._settings.steps, *((step // period + 1) * period for period in self._periods()))
@@ -138,14 +181,17 @@ class Course:
             progress.finished = "all steps done"
         elif limit and progress.seconds >= limit:
             progress.finished = f"time limit of {settings.time_limit_minutes:g} minutes"
+        progress.finished = self._workers.chiefs(progress.finished)
         if self._validation is None or not (progress.finished or progress.step % settings.validate_every == 0):
             return
+        self._check_weights(progress)
         begun = time.monotonic()
-        validated = self._trainer.validate(self._validation)
-        figures |= {f"val_{name}": value for name, value in validated.items()}
-        self._shown[f"val {settings.monitor}"] = validated[settings.monitor]
-        board.panels(self._panels(self._validation), progress.step)
-        self._keep_best(progress, validated[settings.monitor])
+        with self._trainer.averaged_weights():
+            validated = self._workers.chiefs(self._trainer.validate(self._validation))
+            figures |= {f"val_{name}": value for name, value in validated.items()}
+            self._shown[f"val {settings.monitor}"] = validated[settings.monitor]
+            board.panels(self._panels(self._validation), progress.step)
+            self._keep_best(progress, validated[settings.monitor])
         progress.seconds += time.monotonic() - begun
         if settings.patience and progress.stale >= settings.patience and not progress.finished:
             progress.finished = f"no better {settings.monitor} in {progress.stale} validations"
@@ -164,8 +210,10 @@ class Course:
     def _store(self, progress: Progress) -> None:
         due = progress.step % self._settings.checkpoint_every == 0
         if due or progress.finished or progress.step == progress.best_step:
+            self._check_weights(progress)
             if self._validation is None:
-                self._write_model()
+                with self._trainer.averaged_weights():
+                    self._write_model()
             self._checkpoints.save(self._trainer, progress)
 
     def _write_model(self) -> None:

@@ -1,7 +1,7 @@
 """The training loop: one step under a `tf.distribute` strategy, several steps a call, figures on a validation set."""
 
-import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -11,11 +11,22 @@ from numpy.typing import NDArray
 
 from keras_unet import metrics
 
+from .distribution import iterate
+
 _UNCOUNTED = -1
 
 
 class DivergedError(ValueError):
-    """The loss or the weights are no longer finite."""
+    """The loss or the weights are no longer finite.
+
+    Args:
+        message: A sentence for the user.
+        batch: Which of the batches of this call it was, from 0.
+    """
+
+    def __init__(self, message: str, batch: int = 0) -> None:
+        super().__init__(message)
+        self.batch = batch
 
 
 class Trainer:
@@ -30,6 +41,7 @@ class Trainer:
         loss: Called with labels, logits and `sample_weight`.
         strategy: None for one device.
         xla: Whether to compile the step with XLA.
+        accumulate: Batches whose gradients are averaged for one update.
     """
 
     def __init__(
@@ -40,50 +52,78 @@ class Trainer:
         *,
         strategy: tf.distribute.Strategy | None = None,
         xla: bool = False,
+        accumulate: int = 1,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
         self.strategy = strategy or tf.distribute.get_strategy()
+        self.accumulate = accumulate
         with self.strategy.scope():
             optimizer.build(model.trainable_variables)
+            self._sums = [_per_replica(variable) for variable in model.trainable_variables if accumulate > 1]
         # Replicas exchange gradients between forward and update, which XLA cannot compile into one program.
         alone = self.strategy.num_replicas_in_sync == 1
         self._gradients = tf.function(self._loss_and_gradients, jit_compile=xla and not alone)
-        self._step = tf.function(self._update, jit_compile=xla and alone)
+        self._step = tf.function(self._update if accumulate == 1 else self._add, jit_compile=xla and alone)
+        self._apply_mean = tf.function(self._update_from_sums, jit_compile=xla and alone)
         self._several = tf.function(self._updates)
         self._forward = tf.function(self._logits_and_loss, reduce_retracing=True)
 
     @property
     def learning_rate(self) -> float:
         """Learning rate of the next step."""
-        optimizer = getattr(self.optimizer, "inner_optimizer", self.optimizer)
-        return float(optimizer.learning_rate)
+        return float(self._update_rule.learning_rate)
+
+    @property
+    def _update_rule(self) -> keras.optimizers.Optimizer:
+        return getattr(self.optimizer, "inner_optimizer", self.optimizer)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Inside, the model holds the averages of its weights, if the optimizer keeps some; not for training."""
+        rule, variables = self._update_rule, self.model.trainable_variables
+        # Before the first update that float16's loss scale let pass, the averages are zeros.
+        if not rule.use_ema or rule.iterations.numpy() == 0:
+            yield
+            return
+        latest = [np.array(variable.numpy()) for variable in variables]
+        with self.strategy.scope():
+            self.optimizer.finalize_variable_values(variables)
+        try:
+            yield
+        finally:
+            with self.strategy.scope():
+                for variable, value in zip(variables, latest, strict=True):
+                    variable.assign(value)
 
     def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         """An iterator over the dataset that `run` takes; each replica gets its share of a batch."""
-        return iter(self.strategy.experimental_distribute_dataset(dataset))
+        return iterate(self.strategy, dataset)
 
     def run(self, batches: Iterator[Any], steps: int) -> float:
         """Update the weights `steps` times, in one call of a graph.
 
         Args:
             batches: What `batches()` returned.
-            steps: Number of batches that are taken.
+            steps: Number of updates; each takes `accumulate` batches.
 
         Returns:
-            The mean loss of these steps.
+            The mean loss of these batches.
 
         Raises:
-            DivergedError: If the loss became NaN or infinite.
+            DivergedError: If the loss became NaN or infinite; it knows at which batch.
         """
-        loss = float(self._several(batches, tf.constant(steps)))
-        if not math.isfinite(loss):
+        losses = self._several(batches, tf.constant(steps)).numpy()
+        diverged = np.flatnonzero(~np.isfinite(losses))
+        if diverged.size:
+            first = int(diverged[0])
             raise DivergedError(
-                f"Expected a finite loss. Received {loss} at learning rate {self.learning_rate:.3g}: "
-                "try a smaller one, or optimizer.clip_norm."
+                f"Expected a finite loss. Received {losses[first]} at learning rate {self.learning_rate:.3g}: "
+                "try a smaller one, or optimizer.clip_norm.",
+                first,
             )
-        return loss
+        return float(losses.mean(dtype=np.float64))
 
     def validate(self, dataset: tf.data.Dataset) -> dict[str, float]:
         """Figures over a finite dataset of `(image, label, weight)`, without dropout, on one device.
@@ -134,12 +174,43 @@ class Trainer:
 
     def _update(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         loss, gradients = self._gradients(image, label, weight)
-        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+        self._apply(gradients)
         return loss
 
+    def _add(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
+        loss, gradients = self._gradients(image, label, weight)
+        for total, gradient in zip(self._sums, gradients, strict=True):
+            total.assign_add(gradient)
+        return loss
+
+    def _update_from_sums(self) -> None:
+        self._apply([total / self.accumulate for total in self._sums])
+        for total in self._sums:
+            total.assign(tf.zeros_like(total))
+
+    def _apply(self, gradients: list[tf.Tensor]) -> None:
+        self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
+
     def _updates(self, batches: Iterator[Any], steps: tf.Tensor) -> tf.Tensor:
-        total = tf.constant(0.0)
-        for _ in tf.range(steps):
-            losses = self.strategy.run(self._step, args=next(batches))
-            total += self.strategy.reduce(tf.distribute.ReduceOp.SUM, losses, axis=None)
-        return total / tf.cast(steps, tf.float32)
+        """Losses of all batches, in order."""
+        losses = tf.TensorArray(tf.float32, steps * self.accumulate, element_shape=())
+        for step in tf.range(steps):
+            for part in tf.range(self.accumulate):
+                # Batches of one update do not wait for each other; two at a time would take the memory of two.
+                tf.autograph.experimental.set_loop_options(parallel_iterations=1)
+                loss = self.strategy.run(self._step, args=next(batches))
+                mean = self.strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
+                losses = losses.write(step * self.accumulate + part, mean)
+            if self.accumulate > 1:
+                self.strategy.run(self._apply_mean)
+        return losses.stack()
+
+
+def _per_replica(variable: keras.Variable) -> tf.Variable:
+    """Zeros as large as a weight, that each replica adds to on its own."""
+    return tf.Variable(
+        tf.zeros(variable.shape, variable.dtype),
+        trainable=False,
+        synchronization=tf.VariableSynchronization.ON_READ,
+        aggregation=tf.VariableAggregation.SUM,
+    )

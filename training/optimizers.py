@@ -10,18 +10,18 @@ from .config import Optimizer
 
 @keras.saving.register_keras_serializable(package="keras_unet")
 class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """A rise to the peak, then constant, half a cosine, or a power of the remaining share of the run.
+    """A rise to the peak, then constant, half a cosine, a power of the remaining share, or a geometric sequence.
 
     Args:
         peak: Learning rate after the warm-up.
         steps: Steps of the whole run, at which `end` is reached.
-        decay: `"constant"`, `"cosine"` or `"poly"`.
+        decay: `"constant"`, `"cosine"`, `"poly"` or `"exponential"`, which may rise as well as fall.
         warmup_steps: Steps of the rise; step 0 already has `peak / warmup_steps`.
         end: Learning rate at `steps`; of no meaning for `"constant"`.
         power: Exponent of `"poly"`: `(peak - end) * (1 - step / steps) ** power + end` without warm-up.
 
     Raises:
-        ValueError: If `decay` is unknown.
+        ValueError: If `decay` is unknown, or `"exponential"` without an `end` above 0.
     """
 
     def __init__(
@@ -34,8 +34,10 @@ class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
         power: float = 0.9,
     ) -> None:
         super().__init__()
-        if decay not in ("constant", "cosine", "poly"):
-            raise ValueError(f'Expected decay "constant", "cosine" or "poly". Received {decay!r}.')
+        if decay not in ("constant", "cosine", "poly", "exponential"):
+            raise ValueError(f'Expected decay "constant", "cosine", "poly" or "exponential". Received {decay!r}.')
+        if decay == "exponential" and end <= 0:
+            raise ValueError(f'Expected an end above 0 with decay "exponential". Received {end}.')
         self._peak, self._steps, self._decay = peak, steps, decay
         self._warmup_steps, self._end, self._power = warmup_steps, end, power
 
@@ -43,9 +45,14 @@ class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
         """Learning rate of a step counted from 0, a float32 scalar."""
         step = keras.ops.cast(step, "float32")
         share = (step - self._warmup_steps) / max(self._steps - self._warmup_steps, 1)
-        rate = self._end + (self._peak - self._end) * self._remaining(keras.ops.clip(share, 0.0, 1.0))
+        rate = self._after_warm_up(keras.ops.clip(share, 0.0, 1.0))
         rise = self._peak * (step + 1.0) / max(self._warmup_steps, 1)
         return keras.ops.where(step < self._warmup_steps, rise, rate)
+
+    def _after_warm_up(self, share: Any) -> Any:
+        if self._decay == "exponential":
+            return self._peak * keras.ops.exp(math.log(self._end / self._peak) * share)
+        return self._end + (self._peak - self._end) * self._remaining(share)
 
     def _remaining(self, share: Any) -> Any:
         """1 at the peak, 0 at the end of the run."""
@@ -92,6 +99,8 @@ def _update_rule(settings: Optimizer, schedule: WarmUpAndDecay) -> keras.optimiz
         "learning_rate": schedule,
         "global_clipnorm": settings.clip_norm or None,
         "weight_decay": settings.weight_decay or None,
+        "use_ema": settings.ema_decay > 0,
+        "ema_momentum": settings.ema_decay,
     }
     if settings.name == "sgd":
         return keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.nesterov, **common)

@@ -12,6 +12,7 @@ from keras_unet.files import PARTIAL, remove_partial, write_text
 from .config import Config, ConfigError, config_from_dict, dump
 
 _MARK = "keras-unet run: the whole configuration; `keras-unet train` with this file repeats it."
+_FREE = ("training.allow_changed_data", "training.data_service")  # may change between two starts of one run
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,11 @@ class RunFolder:
     def notes(self) -> Path:
         """How the data were understood and split."""
         return self.path / "data.txt"
+
+    @property
+    def provenance(self) -> Path:
+        """Fingerprint of the data, versions, state of the code."""
+        return self.path / "provenance.json"
 
     @property
     def log(self) -> Path:
@@ -76,13 +82,15 @@ class RunFolder:
 
     def read_report(self) -> dict[str, Any] | None:
         """Figures of the run, or None while it is unfinished."""
-        if not self.report.is_file():
-            return None
-        try:
-            report: dict[str, Any] = json.loads(self.report.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ConfigError(f"{self.report}: Expected the report of a run. Received damaged JSON: {error}.") from None
-        return report
+        return _read_json(self.report, "the report of a run")
+
+    def read_provenance(self) -> dict[str, Any] | None:
+        """What the run was made from, or None where no run has begun.
+
+        Raises:
+            ConfigError: If the file is damaged.
+        """
+        return _read_json(self.provenance, "the provenance of a run") if self.is_ours() else None
 
     def is_ours(self) -> bool:
         """Whether this folder was made by a training run."""
@@ -149,17 +157,29 @@ class RunFolder:
         """Remove what a run writes, and nothing else. The configuration goes last: it is what marks the folder."""
         if not self.is_ours():
             return
-        for path in (self.report, self.notes, self.log, self.model, self.tensorboard, self.checkpoints, self.config):
+        files = (self.report, self.notes, self.provenance, self.log, self.model)
+        batches = self.path.glob("diverged-batch-*.npz")
+        for path in (*files, *batches, self.tensorboard, self.checkpoints, self.config):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
 
 
+def _read_json(path: Path, what: str) -> dict[str, Any] | None:
+    if not path.is_file():
+        return None
+    try:
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigError(f"{path}: Expected {what}. Received damaged JSON: {error}.") from None
+    return values
+
+
 def _differences(stored: Config, wanted: Config) -> list[str]:
     one, other = stored.to_dict(), wanted.to_dict()
     keys = [f"{section}.{key}" for section in one for key in {**one[section], **other[section]}]
-    return [key for key in keys if _value(one, key) != _value(other, key)]
+    return [key for key in keys if key not in _FREE and _value(one, key) != _value(other, key)]
 
 
 def _value(sections: dict[str, dict[str, Any]], key: str) -> Any:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-import keras_unet
 from keras_unet.augment import AugmentationSettings
+from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
 from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
@@ -23,11 +22,12 @@ from keras_unet.unet import UNet, load_model
 from .checkpoints import Progress
 from .config import Config, ConfigError, Loss
 from .course import Course
-from .distribution import check_batch_size, choose_strategy
+from .distribution import Workers, check_batch_size, choose_strategy, joined
 from .evaluation import evaluate, format_table
 from .loop import Trainer
 from .monitoring import Say
 from .optimizers import build_optimizer
+from .provenance import check_data, provenance, store, versions
 from .run_folder import RunFolder
 from .split import Split, load_data, split
 
@@ -49,17 +49,21 @@ def run(
 
     Args:
         config: What `load_config` returned.
-        out: Run folder: config.toml, data.txt, log.csv, tensorboard/, checkpoints/, model.keras and report.json.
+        out: Run folder: config.toml, data.txt, provenance.json, log.csv, tensorboard/, checkpoints/, model.keras and
+            report.json.
         overwrite: Whether to replace a run that is in the folder; other files are never touched.
         data: Labelled images at hand, instead of those `config.data` names; divided as it says.
         say: Takes lines for the user.
 
     Returns:
         The report: why and after how many steps the run ended, its best step, seconds, parameters, and the figures
-        of `evaluate` on the validation set (None without one).
+        of `evaluate` on the validation set (None without one). Of several workers only the chief writes and reports;
+        the others return an empty report.
 
     Raises:
-        ConfigError: If the configuration, or the folder, cannot be used.
+        ConfigError: If the configuration, TF_CONFIG or the folder cannot be used; if a run would go on with other data
+            than it began with; if a step does not fit into the memory of the device.
+        WorkerLostError: If another worker of the run ended or can no longer be reached.
         ValueError: If the data cannot be used, or the loss is no longer finite.
         OSError: If files cannot be read or written.
     """
@@ -67,15 +71,38 @@ def run(
     folder.check(config, overwrite)
     strategy = choose_strategy()
     check_batch_size(config.training.batch_size, strategy)
+    with joined(strategy, folder.path) as path:
+        if path == folder.path:
+            return _run(config, folder, overwrite, strategy, data, say)
+        return _run(config, RunFolder(path), True, strategy, data, lambda line: None)
+
+
+def _run(
+    config: Config,
+    folder: RunFolder,
+    overwrite: bool,
+    strategy: tf.distribute.Strategy,
+    data: LabelledImages | None,
+    say: Say,
+) -> Figures:
     parts = split(load_data(config.data) if data is None else data, config.data)
     for note in parts.notes:
         say(note)
+    record = provenance(parts)
+    changed = [] if overwrite else check_data(folder, record, config.training.allow_changed_data)
+    for sample in changed:
+        say(f"Changed since the run began: {sample}.")
     trainer = build_trainer(config, parts.train, strategy)
-    batches_from, validation = build_datasets(config, parts, trainer.model.geometry)
+    batches_from, validation = build_datasets(config, parts, trainer.model.geometry, strategy)
     folder.open(config, overwrite)
     write_text(folder.notes, "\n".join(parts.notes) + "\n")
+    if changed or not folder.provenance.exists():
+        store(folder, record)
     course = Course(trainer, config.training, folder, batches_from, validation, say)
-    report = _report(config, folder, parts, course.to_the_end())
+    progress = course.to_the_end()
+    if not Workers(strategy).is_chief:
+        return {}
+    report = _report(config, folder, parts, progress)
     if report["validation"] is not None:
         say(format_table(report["validation"]))
     say(f"Finished ({report['finished']}) after {report['steps']} steps. Model: {folder.model}")
@@ -103,7 +130,8 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
         model = _build_model(config, data)
         optimizer = build_optimizer(config.optimizer, config.training.steps, config.training.precision)
     loss = build_loss(config.loss, data.ignore_label)
-    return Trainer(model, optimizer, loss, strategy=strategy, xla=config.training.xla)
+    settings = config.training
+    return Trainer(model, optimizer, loss, strategy=strategy, xla=settings.xla, accumulate=settings.accumulate)
 
 
 def _build_model(config: Config, data: LabelledImages) -> UNet:
@@ -130,11 +158,12 @@ def build_loss(settings: Loss, ignore_label: int | None = None) -> keras.losses.
 
 
 def build_datasets(
-    config: Config, parts: Split, geometry: Geometry
+    config: Config, parts: Split, geometry: Geometry, strategy: tf.distribute.Strategy | None = None
 ) -> tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset | None]:
     """The training dataset from a batch number on, and the validation tiles.
 
-    Class weights come from the training set alone and hold for both.
+    Class weights come from the training set alone and hold for both. Under a strategy of several workers the training
+    batches are this worker's share.
 
     Raises:
         ValueError: If the number of class weights is not the number of classes, or an augmentation is out of range.
@@ -146,10 +175,25 @@ def build_datasets(
     examples = weigh(parts.train)
     tile, batch_size, seed = config.training.input_size, config.training.batch_size, config.training.seed
 
+    workers = Workers(strategy or tf.distribute.get_strategy())
+
     def batches_from(step: int) -> tf.data.Dataset:
-        return training_dataset(
-            examples, geometry, tile, settings=settings, batch_size=batch_size, seed=seed, first_batch=step
-        )
+        def every(first: int, stride: int) -> tf.data.Dataset:
+            return training_dataset(
+                examples,
+                geometry,
+                tile,
+                settings=settings,
+                batch_size=batch_size,
+                seed=seed,
+                first_batch=step + first,
+                worker=workers.index,
+                workers=workers.count,
+                stride=stride,
+            )
+
+        machines = config.training.data_service
+        return through_service(every, machines) if machines else every(0, 1)
 
     if parts.validate is None:
         return batches_from, None
@@ -167,12 +211,7 @@ def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress)
         "parameters": model.count_params(),
         "seed": config.training.seed,
         "classes": list(parts.train.class_names),
-        "versions": {
-            "keras_unet": keras_unet.__version__,
-            "tensorflow": tf.__version__,
-            "keras": keras.__version__,
-            "python": platform.python_version(),
-        },
+        "versions": versions(),
         "validation": None if parts.validate is None else evaluate(model, parts.validate, threshold=None),
     }
     write_text(folder.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")

@@ -10,12 +10,13 @@ from keras_unet.datasets.base import LabelledImages, Sample
 
 __all__ = ["NAMES", "LabelledImages", "Sample", "check_name", "load"]
 
-NAMES = ("folder", "isbi2012", "synthetic")
+NAMES = ("folder", "isbi2012", "shards", "synthetic")
 """Names that `load` knows."""
 
 _READERS = {
     "folder": ("keras_unet.datasets.folders", "read_folder"),
     "isbi2012": ("keras_unet.datasets.isbi2012", "read_isbi2012"),
+    "shards": ("keras_unet.datasets.sharded", "read_shards"),
 }
 
 
@@ -23,7 +24,7 @@ def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) 
     """Read or generate a data set by its name.
 
     Args:
-        name: `"folder"`, `"isbi2012"` or `"synthetic"`.
+        name: `"folder"`, `"isbi2012"`, `"shards"` or `"synthetic"`.
         path: where its files lie; `"synthetic"` has none.
         **options: handed on to `read_folder`, `read_isbi2012` or `synthetic`.
 

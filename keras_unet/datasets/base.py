@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,11 @@ class LabelledImages:
         return self.samples[index]
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the samples."""
+        return tuple(sample.name for sample in self.samples)
+
+    @property
     def channels(self) -> int:
         """Channels of every image."""
         return int(self.samples[0].image.shape[-1])
@@ -98,7 +103,7 @@ class LabelledImages:
         high = max(float(sample.image.max()) for sample in self.samples)
         return low, high
 
-    def subset(self, indices: Iterable[int]) -> "LabelledImages":
+    def subset(self, indices: Iterable[int]) -> Self:
         """Take the samples at these positions, in this order, as a data set of its own.
 
         Raises:
@@ -108,7 +113,10 @@ class LabelledImages:
         outside = [i for i in chosen if not 0 <= i < len(self)]
         if outside:
             raise ValueError(f"Expected sample indices from 0 to {len(self) - 1}. Received {outside[0]}.")
-        return replace(self, samples=tuple(self.samples[i] for i in chosen))
+        return replace(self, samples=self._chosen(chosen))
+
+    def _chosen(self, indices: Sequence[int]) -> Any:
+        return tuple(self.samples[i] for i in indices)
 
     def _check_description(self) -> None:
         if not self.samples:

@@ -1,0 +1,47 @@
+"""`keras-unet shard`: the images of a configuration as TFRecord shards, which training reads piece by piece."""
+
+import shlex
+from typing import Any
+
+from tqdm import tqdm
+
+from keras_unet.shards import write_shards
+from keras_unet.training import Config
+from keras_unet.training.split import load_data
+
+
+def shard(config: Config, out: str, *, shard_megabytes: int = 256, overwrite: bool = False) -> str:
+    """Write all samples that `config.data` names, with the border term of `config.loss`.
+
+    Args:
+        config: What `load_config` returned.
+        out: Folder for the shards; anything that `tf.io.gfile` opens.
+        shard_megabytes: A shard ends with the sample that reaches this size, in 2^20 bytes.
+        overwrite: Whether to replace shards that are in the folder.
+
+    Returns:
+        Path of the index.
+
+    Raises:
+        ValueError: If the data cannot be used, or the folder holds shards already.
+        OSError: If something cannot be read or written.
+    """
+    data = load_data(config.data)
+    for note in data.notes:
+        print(note)
+    with tqdm(total=len(data), unit="image", desc="writing", disable=None) as bar:
+        return write_shards(
+            data,
+            out,
+            w0=config.loss.w0,
+            sigma=config.loss.sigma,
+            shard_bytes=shard_megabytes * 2**20,
+            overwrite=overwrite,
+            progress=lambda count: bar.update(count - bar.n),
+        )
+
+
+def training_command(source: str, config: Config, out: str) -> str:
+    """The command that trains on the shards as `source` does on the files."""
+    changes: list[Any] = ["data.name=shards", f"data.path={out}", *(["data.options={}"] if config.data.options else [])]
+    return shlex.join(["keras-unet", "train", source, *(part for key in changes for part in ("--set", key))])

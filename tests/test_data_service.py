@@ -1,0 +1,64 @@
+"""Batches made by input machines, here two in this process: those that would be made without, in the same order."""
+
+import socket
+from functools import partial
+
+import numpy as np
+import pytest
+
+from keras_unet.addresses import check_address
+from keras_unet.data_service import InputMachine, through_service
+from keras_unet.datasets.synthetic import synthetic
+from keras_unet.geometry import Geometry
+from keras_unet.pipeline import prepare, training_dataset
+from keras_unet.training.config import ConfigError, config_from_dict
+
+
+def free_port() -> int:
+    """A port that is free, as is the one above."""
+    for port in range(23000, 32000, 2):
+        try:
+            for number in (port, port + 1):
+                with socket.socket() as probe:
+                    probe.bind(("", number))
+        except OSError:
+            continue
+        return port
+    raise OSError("no free ports")
+
+
+@pytest.fixture(scope="module")
+def machines() -> list[InputMachine]:
+    return [InputMachine("127.0.0.1", free_port()) for _ in range(2)]
+
+
+def test_batches_come_in_the_order_of_their_numbers(machines: list[InputMachine]) -> None:
+    """From two machines, resumed in the middle."""
+    batches = partial(training_dataset, prepare(synthetic(3, 48)), Geometry(depth=1), 36, batch_size=2, seed=3)
+
+    def every(first: int, stride: int) -> object:
+        return batches(first_batch=3 + first, stride=stride)
+
+    served = through_service(every, [machine.address for machine in machines])  # type: ignore[arg-type]
+    for expected, received in zip(batches(first_batch=3).take(5), served.take(5), strict=True):
+        for part, same in zip(expected, received, strict=True):
+            np.testing.assert_array_equal(part, same)
+
+
+def test_a_port_that_is_taken_is_told(machines: list[InputMachine]) -> None:
+    port = int(machines[0].address.rpartition(":")[2])
+    with pytest.raises(OSError, match=f"Expected port {port} to be free. Received: Address already in use"):
+        InputMachine("127.0.0.1", port)
+
+
+def test_a_machine_where_nobody_listens_is_told() -> None:
+    with pytest.raises(ConnectionError, match="Expected keras-unet data-worker at grpc://127.0.0.1:.* refused"):
+        through_service(lambda first, stride: pytest.fail("asked for batches"), [f"grpc://127.0.0.1:{free_port()}"])
+
+
+@pytest.mark.parametrize("address", ["host:5000", "grpc://host", "grpc://:5000", "grpc://host:x", "grpc://host:70000"])
+def test_other_addresses_are_refused(address: str) -> None:
+    with pytest.raises(ValueError, match="Expected an address grpc://host:port"):
+        check_address(address)
+    with pytest.raises(ConfigError, match="training.data_service"):
+        config_from_dict({"training": {"data_service": [address]}})

@@ -1,0 +1,121 @@
+"""What a run remembers of its data and surroundings, and what it refuses to go on with."""
+
+import hashlib
+import json
+import subprocess
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_runs import cells, quiet, tiny
+from typer.testing import CliRunner
+
+from keras_unet import training
+from keras_unet.cli import app
+from keras_unet.datasets import LabelledImages
+from keras_unet.training import provenance
+from keras_unet.training.checkpoints import Progress
+from keras_unet.training.config import ConfigError
+from keras_unet.training.run_folder import RunFolder
+from keras_unet.training.split import split
+from keras_unet.training.summary import summarize
+
+
+def begun(folder: Path, data: LabelledImages) -> RunFolder:
+    """A run that has stored where it comes from, and nothing more."""
+    run = RunFolder(folder)
+    run.open(tiny())
+    provenance.store(run, provenance.provenance(split(data, tiny().data)))
+    return run
+
+
+def with_sample(data: LabelledImages, index: int, **changes: Any) -> LabelledImages:
+    samples = list(data.samples)
+    samples[index] = replace(samples[index], **changes)
+    return replace(data, samples=tuple(samples))
+
+
+def test_a_fingerprint_is_name_shape_dtype_and_the_sha256_of_pixels_and_labels() -> None:
+    sample = cells()[1]
+    assert provenance.fingerprint([sample]) == [
+        {
+            "name": "cells 1",
+            "shape": [32, 32, 1],
+            "dtype": "uint8",
+            "image": hashlib.sha256(sample.image.tobytes()).hexdigest(),
+            "labels": hashlib.sha256(sample.labels.astype("<i4").tobytes()).hexdigest(),
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "difference"),
+    [
+        (with_sample(cells(), 1, image=cells()[1].image + np.uint8(1)), "1 samples differ: cells 1 \\(image\\)"),
+        (with_sample(cells(), 0, labels=cells()[0].labels * 2), "cells 0 \\(labels\\)"),
+        (with_sample(cells(), 2, name="other"), "cells 2 \\(name\\)"),
+        (with_sample(cells(), 1, image=cells()[1].image.astype(np.float32)), "cells 1 \\(dtype, image\\)"),
+        (cells(4), "cells 3 \\(new in the training set\\)"),
+    ],
+)
+def test_a_run_is_not_resumed_with_other_data(data: LabelledImages, difference: str, tmp_path: Path) -> None:
+    folder = begun(tmp_path / "run", cells())
+    config = tiny(data_validate="2", data_train="0-1, 3" if len(data) == 4 else "0-1")
+    record = provenance.provenance(split(data, config.data))
+    before = folder.provenance.read_bytes()
+    with pytest.raises(ConfigError, match=f"{difference}.*training.allow_changed_data=true"):
+        provenance.check_data(folder, record)
+    assert provenance.check_data(folder, record, allow_changed=True)
+    assert folder.provenance.read_bytes() == before
+
+
+def test_a_run_goes_on_with_changed_data_where_that_is_allowed(tmp_path: Path) -> None:
+    """The permission makes the configuration no other; the record is then that of the new data."""
+    said: list[str] = []
+    begun(tmp_path / "run", cells())
+    changed = with_sample(cells(), 1, image=cells()[1].image + np.uint8(1))
+    with pytest.raises(ConfigError, match="cells 1"):
+        training.run(tiny(), tmp_path / "run", data=changed, say=quiet)
+    training.run(tiny(training_allow_changed_data=True), tmp_path / "run", data=changed, say=said.append)
+    assert "Changed since the run began: cells 1 (image)." in said
+    stored = json.loads((tmp_path / "run" / "provenance.json").read_text())
+    assert stored["train"] == provenance.fingerprint(changed.samples[:2])
+
+
+def test_the_state_of_the_code_is_that_of_git(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert provenance.git_state() is None
+    (tmp_path / "notes.txt").write_text("one")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+    for arguments in (("init", "-q"), ("add", "notes.txt"), (*identity, "commit", "-qm", "one")):
+        subprocess.run(["git", *arguments], check=True, capture_output=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    assert provenance.git_state() == {"commit": head, "changed": False}
+    (tmp_path / "notes.txt").write_text("two")
+    assert provenance.git_state() == {"commit": head, "changed": True}
+    monkeypatch.setenv("PATH", "")
+    assert provenance.git_state() is None
+
+
+def test_a_summary_tells_how_far_a_run_is(tmp_path: Path) -> None:
+    folder = begun(tmp_path / "run", cells())
+    told = CliRunner().invoke(app, ["info", str(folder.path)])
+    assert told.stdout.strip() == summarize(folder)
+    lines = summarize(folder).splitlines()
+    assert lines[1] == "state     begun, without a checkpoint; 6 steps to go"
+    assert lines[2] == "data      synthetic; 2 to train on, 1 to validate on"
+    progress = Progress(4, best_step=3, best=0.75, seconds=95.0)
+    folder.checkpoints.mkdir()
+    for finished in ("", "all steps done"):
+        progress.finished = finished
+        np.savez(folder.checkpoints / "step-00000004.npz", progress=np.asarray(json.dumps(asdict(progress))))
+        lines = summarize(folder).splitlines()
+        state = (
+            "finished after 4 steps: all steps done" if finished else "unfinished, its last checkpoint at step 4 of 6"
+        )
+        assert lines[1:4] == [f"state     {state}", "best      mean_iou 0.75 at step 3", "time      1 min 35 s"]
+        assert "seed      3" in lines
+        assert any(line.startswith("versions  keras_unet ") and "tensorflow" in line for line in lines)

@@ -1,0 +1,56 @@
+"""What a run leaves and says when a step fails: the batch that broke it, sizes that would fit."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from keras_unet.files import written_aside
+from keras_unet.geometry import Geometry
+
+from .config import Training
+
+
+def keep_batch(folder: Path, dataset: tf.data.Dataset, number: int) -> Path:
+    """Write the first batch of a dataset to `diverged-batch-<number>.npz`: `image`, `label` and `weight`.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    image, label, weight = next(dataset.take(1).as_numpy_iterator())
+    path = folder / f"diverged-batch-{number}.npz"
+    with written_aside(path) as aside, open(aside, "wb") as file:
+        np.savez(file, image=image, label=label, weight=weight)
+    return path
+
+
+def out_of_memory(settings: Training, geometry: Geometry, replicas: int = 1) -> str:
+    """A sentence on a step that did not fit into the devices' memory, with smaller legal sizes.
+
+    Args:
+        settings: Section `[training]`.
+        geometry: Sizes of the net.
+        replicas: Devices that share a batch.
+    """
+    size, batch = settings.input_size, settings.batch_size
+    advice = [*_smaller_batch(batch, settings.accumulate, replicas), *_smaller_tile(size, geometry)]
+    return (
+        f"Expected a step that fits into the memory of the device. Received too little for a batch of {batch} "
+        f"tiles of {size} x {size} pixels: try {', or '.join([*advice, 'a smaller model.filters'])}."
+    )
+
+
+def _smaller_batch(batch: int, accumulate: int, replicas: int) -> list[str]:
+    """The largest batch that makes the same update in equal parts."""
+    divisors = [part for part in range(replicas, batch // 2 + 1, replicas) if batch % part == 0]
+    if not divisors:
+        return []
+    part = divisors[-1]
+    same = f"training.accumulate={accumulate * batch // part}"
+    return [f"training.batch_size={part} with {same}, which is the same update"]
+
+
+def _smaller_tile(size: int, geometry: Geometry) -> list[str]:
+    """The largest legal tile of at most half the pixels."""
+    below, _ = geometry.nearest_input_sizes(int(size / 2**0.5))
+    return [] if below is None else [f"training.input_size={below}"]

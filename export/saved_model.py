@@ -1,7 +1,8 @@
 """Writes a U-Net as a SavedModel version that TensorFlow Serving loads."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,9 @@ def save(
     sizes = [_filling(tiler)] if warm_up is None else check_sizes(warm_up)
     module, signatures = module_with_signatures(served, serving, description)
     with version_folder(base, number) as folder:
-        _write(module, folder, signatures)
-        write_warm_up(folder, base.name, sizes, model.channels, serving, signatures)
+        with _naming(folder):
+            tf.saved_model.save(module, str(folder), signatures=signatures)
+            write_warm_up(folder, base.resolve().name, sizes, model.channels, serving, signatures)
         write_description(folder, description)
         if verify:
             write_description(folder, {**description, "proof": _prove(served, folder)})
@@ -151,10 +153,11 @@ def _names(model: UNet, class_names: Sequence[str] | None) -> tuple[str, ...]:
     return check_class_names(class_names, count)
 
 
-def _write(module: tf.Module, folder: Path, signatures: Mapping[str, Any]) -> None:
-    """The SavedModel; a full disk and the like become an OSError."""
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """A full disk and the like become an OSError that names the folder."""
     try:
-        tf.saved_model.save(module, str(folder), signatures=dict(signatures))
+        yield
     except tf.errors.OpError as error:
         raise OSError(f"Expected to write a SavedModel to {str(folder)!r}. Received: {error.message}") from None
 

@@ -104,11 +104,15 @@ class _Images:
 
     def instances(self, images: tf.Tensor, threshold: float) -> tf.Tensor:
         cells = encoded.foreground(self.probabilities(images))
-        return tf.map_fn(
-            lambda one: components.instances(one, threshold),
-            cells,
-            parallel_iterations=1,
-            fn_output_signature=tf.TensorSpec((None, None), tf.int32),
+        return tf.cond(
+            tf.shape(cells)[0] > 0,
+            lambda: tf.map_fn(
+                lambda one: components.instances(one, threshold),
+                cells,
+                parallel_iterations=1,
+                fn_output_signature=tf.TensorSpec((None, None), tf.int32),
+            ),
+            lambda: tf.zeros(tf.shape(cells), tf.int32),  # no images, no shape to stack by
         )
 
     def _tiled(self, images: tf.Tensor, forward: Forward, pixel: tf.TensorSpec) -> tf.Tensor:

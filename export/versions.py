@@ -42,7 +42,7 @@ def chosen_version(base: Path, version: int | None) -> int:
         raise FileExistsError(
             f"Expected a new version under {str(base)!r}. Received {version}, which exists. Next free: {following}."
         )
-    if os.path.lexists(base / str(number)):
+    if os.path.lexists(base / str(number)) and not (base / str(number)).is_dir():
         raise FileExistsError(
             f"Expected room for the folder of version {number}. Received {str(base / str(number))!r}, which is a file."
         )
@@ -65,9 +65,10 @@ def version_folder(base: Path, version: int) -> Iterator[Path]:
         FileExistsError: If another process has written that version meanwhile.
     """
     base.mkdir(parents=True, exist_ok=True)
-    _clear_abandoned(base)
-    aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=base))
-    lock = _locked(aside)
+    with _alone(base):  # between its making and its locking another export would take the folder for abandoned
+        _clear_abandoned(base)
+        aside = Path(tempfile.mkdtemp(prefix=_ASIDE, dir=base))
+        lock = _locked(aside)
     try:
         yield aside
         aside.chmod(0o755 & ~_umask())  # mkdtemp keeps others out; a server runs as another user
@@ -96,11 +97,28 @@ def _clear_abandoned(base: Path) -> None:
             os.close(lock)
 
 
+@contextmanager
+def _alone(base: Path) -> Iterator[None]:
+    """While entered, no other process is in here for the same folder."""
+    if fcntl is None:
+        yield
+        return
+    handle = os.open(base, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
 def _locked(folder: Path) -> int | None:
     """A handle that locks `folder` until it is closed or the process ends; None if another process holds it."""
     if fcntl is None:
         return None
-    handle = os.open(folder, os.O_RDONLY)
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except FileNotFoundError:  # renamed meanwhile: finished by the export that made it
+        return None
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -323,7 +323,8 @@ def export(
     typer.echo(f"Exported to {path}")
     typer.echo(proof_in_words(room.read_description(path)))
     typer.echo("Serve it with TensorFlow Serving:")
-    mount, name = shlex.quote(f"{out.resolve()}:/models/{out.name}"), shlex.quote(f"MODEL_NAME={out.name}")
+    base = out.resolve()
+    mount, name = shlex.quote(f"{base}:/models/{base.name}"), shlex.quote(f"MODEL_NAME={base.name}")
     typer.echo(f"  docker run -p 8501:8501 -v {mount} -e {name} tensorflow/serving")
 
 
@@ -487,6 +488,8 @@ def _sentence(error: Exception) -> str | None:
     # TensorFlow's error is told by name, as TensorFlow may not have been imported.
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return "Expected enough memory. Received an image, tile, batch or net too large for it: try a smaller one."
+    if isinstance(error, ModuleNotFoundError) and error.name == "tensorflow":
+        return "Expected TensorFlow, which only `segment` does without. Received none: pip install tensorflow."
     if not isinstance(error, ValueError | OSError):
         return None
     if isinstance(error, OSError) and error.filename:

@@ -28,20 +28,35 @@ class Journal:
         self._path, self._file = path, open(path, "a+b", buffering=0)  # noqa: SIM115  # open until `__exit__`
 
     def __enter__(self) -> "Journal":
-        if fcntl is not None:
-            try:
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                self._file.close()
-                raise BlockingIOError(
-                    f"Expected one process at a time to write a file. Received {str(self._path)!r}, held by another."
-                ) from None
+        self._lock()
+        while not self._is_in_place():  # removed by the process that held it: whoever comes next makes another
+            self._file.close()
+            self._file = open(self._path, "a+b", buffering=0)  # noqa: SIM115  # open until `__exit__`
+            self._lock()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._path.exists() and self._path.stat().st_size == 0:
-            self._path.unlink()
+        if os.fstat(self._file.fileno()).st_size == 0:
+            self._path.unlink(missing_ok=True)
         self._file.close()
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise BlockingIOError(
+                f"Expected one process at a time to write a file. Received {str(self._path)!r}, held by another."
+            ) from None
+
+    def _is_in_place(self) -> bool:
+        """Whether the file that is locked is the one that others will open."""
+        try:
+            return os.path.samestat(os.fstat(self._file.fileno()), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     def read(self) -> tuple[dict[str, Any], int, int | None]:
         """Settings, rows finished, size of the partial file up to there; a line that a kill cut short is removed."""
@@ -68,9 +83,10 @@ class Journal:
 
 
 def parsed(journal: bytes) -> tuple[dict[str, Any], int, int | None]:
-    """Settings, rows finished and end, of the lines that are whole."""
+    """Settings, rows finished and end, of the lines that are whole; of a damaged journal as of an empty one."""
     lines = journal.split(b"\n")[:-1]
-    if len(lines) < 2:
+    try:
+        settings, (done, end) = json.loads(lines[0]), map(int, lines[-1].split())
+    except (ValueError, IndexError):
         return {}, 0, None
-    done, end = lines[-1].split()
-    return json.loads(lines[0]), int(done), int(end)
+    return (settings, done, end) if isinstance(settings, dict) and len(lines) > 1 else ({}, 0, None)

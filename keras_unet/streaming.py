@@ -5,7 +5,6 @@ top to bottom, strip by strip: memory holds the lines that one strip of a panel 
 one batch of tiles, whatever the height and width of the image.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,18 +103,23 @@ def stream(
     with open_windows(source, level) as image:
         image = image.for_channels(segmenter.channels)
         pieces = segmenter.pieces(image.shape[:2], image.dtype)
-        settings = {**segmenter.settings, "image": _identity(image), "level": level, "keras_unet": __version__}
+        identity = _identity(image)
+        settings = {**segmenter.settings, "image": identity, "level": level, "keras_unet": __version__}
         shape = (*image.shape[:2], *segmenter.pixel)
         options: dict[str, Any] = {"compress": compress, "resume": resume, "overwrite": overwrite}
         with open_target(target, shape, segmenter.dtype, settings, **options) as out:
             _Streaming(segmenter, image, pieces).run(out, progress)
+            if _identity(image) != identity:
+                raise ImageError(f"{source}: expected an image that stays as it is. Received one changed meanwhile.")
     return target
 
 
 def _identity(image: Windows) -> list[Any]:
-    """What tells an image from one that was put in its place."""
-    status = os.stat(image.path)
-    return [status.st_size, status.st_mtime_ns, *image.shape, image.dtype.str]
+    """What tells an image from one that was put in its place, or changed."""
+    path = Path(image.path)
+    files = [file.stat() for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path.stat()]
+    size, latest = sum(file.st_size for file in files), max((file.st_mtime_ns for file in files), default=0)
+    return [size, latest, len(files), *image.shape, image.dtype.str]
 
 
 class _Streaming:

@@ -24,6 +24,7 @@ TILE = 256
 """Height and width in pixels of the tiles of a TIFF and the chunks of a Zarr store."""
 
 _SUFFIXES = (".tif", ".tiff", ".zarr")
+_ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
 _TAG_DTYPES = {3: "<u2", 4: "<u4", 16: "<u8"}  # SHORT, LONG, LONG8
 
 
@@ -84,6 +85,8 @@ def check_target(path: Path, overwrite: bool) -> None:
         raise ValueError(f"{path}: expected a target that ends in {', '.join(_SUFFIXES)}. Received {path.name!r}.")
     if path.exists() and not overwrite:
         raise FileExistsError(f"Expected a new file, or overwrite. Received {str(path)!r}, which exists.")
+    if path.is_dir() and any(path.iterdir()) and not any((path / name).is_file() for name in _ZARR_MARKS):
+        raise FileExistsError(f"Expected a file or a Zarr store to overwrite. Received {str(path)!r}, another folder.")
 
 
 @contextlib.contextmanager

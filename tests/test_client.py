@@ -1,7 +1,9 @@
 """The client against a stand-in for TensorFlow Serving: what travels, what is joined, what a fault looks like."""
 
+import socket
 import subprocess
 import sys
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -304,8 +306,67 @@ def test_an_answer_of_something_else_is_named(answer):
 
 
 @pytest.mark.parametrize(
+    "outputs", [None, 5, [], ["[]"], ["null"], ['{"format": 1}'], [1], [[]], [{"x": "y"}], ["x", 5], [{"b64": 5}]]
+)
+def test_a_description_of_something_else_is_named(outputs, monkeypatch):
+    client = Client("http://localhost:8501", "cells")
+    monkeypatch.setattr(client._channel, "_answer", lambda *_: outputs)
+    with pytest.raises(ServerError, match="Expected"):
+        client.description()
+
+
+@pytest.mark.parametrize("statuses", [5, [{}], [{"version": "x", "state": "AVAILABLE"}]])
+def test_versions_of_something_else_are_named(statuses, monkeypatch):
+    client = Client("http://localhost:8501", "cells")
+    monkeypatch.setattr(client._channel, "_answer", lambda *_: statuses)
+    with pytest.raises(ServerError, match="Expected versions from http://localhost:8501"):
+        client.versions()
+
+
+def test_an_error_whose_body_breaks_off_is_retried():
+    listener = socket.create_server(("127.0.0.1", 0))
+    served = []
+
+    def serve():
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                served.append(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 503 X\r\nContent-Length: 500\r\n\r\nabc")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with Client(url, "cells", retries=1) as client, pytest.raises(ServerError, match="UNAVAILABLE|Expected"):
+        client.versions()
+    thread.join(60)
+    listener.close()
+    assert len(served) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "probability"), [(np.uint16, np.uint16), (np.uint8, np.uint8)], ids=["labels", "probability"]
+)
+def test_pictures_of_other_depths_are_no_answer(labels, probability):
+    files = [cv2.imencode(".png", np.ones((3, 4), kind))[1].tobytes() for kind in (labels, probability)]
+    answer = {name: np.array([file], object) for name, file in zip(PngFormat.outputs, files, strict=True)}
+    with pytest.raises(ServerError, match="Expected one grey uint"):
+        PngFormat.result(answer)
+
+
+def test_probabilities_that_are_not_finite_are_no_answer():
+    with pytest.raises(ServerError, match="Expected finite probabilities"):
+        RawFormat.result({"probabilities": np.full((1, 2, 3, 2), np.nan)})
+
+
+@pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
+        ({"timeout": float("nan")}, "timeout above 0"),
+        ({"timeout": float("inf")}, "timeout above 0"),
+        ({"headers": {"a b": "x"}}, "letters, digits and hyphens"),
+        ({"headers": {"Authorization": "Bearer \u20ac"}}, "printable ASCII"),
+        ({"headers": {"A": "x\ny"}}, "printable ASCII"),
         ({"url": "localhost:8501"}, "Expected an address such as"),
         ({"url": "ftp://localhost"}, "Expected an address such as"),
         ({"signature": "classes"}, "image_bytes, serving_default"),
@@ -539,5 +600,5 @@ def test_results_are_plain_arrays():
     assert isinstance(result, Segmentation)
     assert (result.foreground == 1).all()
     answer["label_png_bytes"] = np.array([b"no png"], object)
-    with pytest.raises(ServerError, match="Expected one grey PNG in label_png_bytes"):
+    with pytest.raises(ServerError, match="Expected one grey uint8 PNG in label_png_bytes"):
         PngFormat.result(answer)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -304,6 +305,45 @@ def test_an_export_in_progress_is_not_cleared_by_another(tmp_path):
             pass
         assert (slow / "file").exists()
     assert sorted(child.name for child in tmp_path.iterdir()) == ["1", "2"]
+
+
+def test_exports_at_the_same_time_leave_each_other_alone(tmp_path):
+    def export_some(process):
+        for index in range(40):
+            with versions.version_folder(tmp_path, 1 + index + 40 * process) as folder:
+                (folder / "file").touch()
+                assert (folder / "file").exists()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(export_some, range(4)))
+    assert versions.existing_versions(tmp_path) == list(range(1, 161))
+    assert len(list(tmp_path.iterdir())) == 160
+
+
+def test_a_full_disk_is_told_apart_from_full_memory(model, tmp_path, monkeypatch):
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(saved_model, "write_warm_up", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        export.save(model, tmp_path / "m", tile=TILE, verify=False)
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        (
+            "Graph execution error:\n\nInvalid PNG data, size 83\n\t [[{{node map/DecodePng}}]]",
+            "Invalid PNG data, size 83",
+        ),
+        ("Expected x. Received y.\n\t [[{{node Assert}}]]", "Expected x. Received y."),
+        ("\t [[{{node Assert}}]]", "The request was refused."),
+        ("", "The request was refused."),
+    ],
+)
+def test_a_refusal_is_told_without_nodes_of_the_graph(message, told):
+    assert export.sentence(message) == told
 
 
 def test_a_version_that_appears_meanwhile_is_not_overwritten(tmp_path):

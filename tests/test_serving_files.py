@@ -241,6 +241,15 @@ def test_the_load_test_is_bounded(arguments):
     assert "expected 1 to 100000 requests" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("value_range", "dtype"),
+    [((0, 255), np.uint8), ((3, 4000), np.uint16), ((0, 1), np.float32), ((-5, 90), np.float32)],
+)
+def test_noise_for_a_model_of_floats_travels_as_png_where_it_may(value_range, dtype):
+    description = {"input": {"dtype": "float32", "channels": 1, "value_range": list(value_range)}}
+    assert load_test.noise(description, 8).dtype == dtype
+
+
 def test_noise_is_in_the_range_of_the_model():
     description = {"input": {"dtype": "uint8", "channels": 3, "value_range": [10, 500]}}
     image = load_test.noise(description, 64)

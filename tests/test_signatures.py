@@ -181,7 +181,9 @@ def test_bytes_that_are_refused_answer_invalid_argument_and_the_next_are_served(
     _, signatures = saved[key]
     with pytest.raises(tf.errors.InvalidArgumentError) as refused:
         signatures["image_bytes"](image_bytes=tf.constant([file]))
-    assert message in export.sentence(refused.value.message)
+    told = export.sentence(refused.value.message)
+    assert message in told
+    assert "node" not in told
     good = next(file for other, file in LEGAL.values() if other == key)
     assert signatures["image_bytes"](image_bytes=tf.constant([good]))["height"].shape == (1,)
 
@@ -234,6 +236,11 @@ def test_objects_are_those_of_the_library(key, saved):
         cells = answer[..., 0] if model.num_classes == 1 else np.clip(1 - answer[..., 0], 0, 1)
         np.testing.assert_array_equal(objects, instances(cells, 0.5, grow=1))
     assert found.max() > 1
+
+
+def test_no_images_have_no_objects(saved):
+    found = saved[3, "uint8"][1]["instances"](images=tf.zeros((0, 3, 4, 3), tf.uint8))["instances"]
+    assert found.shape == (0, 3, 4)
 
 
 def test_components_are_numbered_as_by_opencv():

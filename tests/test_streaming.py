@@ -275,9 +275,9 @@ def rows_in(journal):
     return max(len(lines) - 2, 0)
 
 
-def interrupted(model, folder, monkeypatch, after=3, **options):
+def interrupted(model, folder, monkeypatch, after=3, source="a.tif", **options):
     """A call that fails after some rows, as a full disk would have it."""
-    if not (folder / "a.tif").exists():
+    if not (folder / source).exists():
         tifffile.imwrite(folder / "a.tif", noise(200, 90))
     write, count = targets._TiffTarget.write, iter(range(after))
 
@@ -289,7 +289,7 @@ def interrupted(model, folder, monkeypatch, after=3, **options):
     with monkeypatch.context() as patched:
         patched.setattr(targets._TiffTarget, "write", failing)
         with pytest.raises(OSError, match=r"No space left on device: '.*c\.tif\.partial'"):
-            predict_file(model, folder / "a.tif", folder / "c.tif", **options)
+            predict_file(model, folder / source, folder / "c.tif", **options)
 
 
 def test_failed_call_is_gone_on_with_by_the_tile_it_began_with(tmp_path, small, model, monkeypatch):
@@ -462,6 +462,57 @@ def test_full_disk_names_the_file_and_keeps_what_is_finished(tmp_path, small, mo
     np.testing.assert_array_equal(written(target), ku.predict(model, image, tile=44))
 
 
+def test_a_zarr_source_whose_chunks_change_between_the_calls_is_refused(tmp_path, small, model, monkeypatch):
+    zarr = pytest.importorskip("zarr")
+    store = zarr.create_array(str(tmp_path / "a.zarr"), data=noise(200, 90), chunks=(32, 32))
+    interrupted(model, tmp_path, monkeypatch, source="a.zarr", tile=44)
+    store[:32, :32] = 7
+    with pytest.raises(ValueError, match=r"Received another image\."):
+        predict_file(model, tmp_path / "a.zarr", tmp_path / "c.tif", tile=44)
+
+
+def test_an_image_that_changes_while_it_is_read_gives_no_result(tmp_path, small, model, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", noise(200, 90))
+    write = targets._TiffTarget.write
+
+    def changing(self, *arguments):
+        write(self, *arguments)
+        tifffile.imwrite(tmp_path / "a.tif", noise(200, 90, seed=1))
+
+    monkeypatch.setattr(targets._TiffTarget, "write", changing)
+    with pytest.raises(ImageError, match=r"a\.tif: expected an image that stays as it is\."):
+        predict_file(model, tmp_path / "a.tif", tmp_path / "c.tif", tile=44)
+    assert not (tmp_path / "c.tif").exists()
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 40, b"x\ny\n", b'{"a": 1}\nfoo bar\n', b"[1]\n0 0\n"])
+def test_a_damaged_journal_is_begun_anew(tmp_path, small, model, monkeypatch, damage):
+    interrupted(model, tmp_path, monkeypatch, tile=44)
+    (tmp_path / "c.tif.journal").write_bytes(damage)
+    target = predict_file(model, tmp_path / "a.tif", tmp_path / "c.tif", tile=44)
+    np.testing.assert_array_equal(written(target), ku.predict(model, noise(200, 90), tile=44).argmax(-1))
+
+
+def test_a_folder_that_is_no_store_is_never_replaced(tmp_path, model):
+    tifffile.imwrite(tmp_path / "a.tif", noise(9, 9))
+    (tmp_path / "c.tif").mkdir()
+    (tmp_path / "c.tif" / "precious").touch()
+    with pytest.raises(FileExistsError, match="another folder"):
+        predict_file(model, tmp_path / "a.tif", tmp_path / "c.tif", overwrite=True)
+    assert (tmp_path / "c.tif" / "precious").exists()
+
+
+def test_a_journal_that_its_holder_removed_is_not_held_by_two(tmp_path):
+    path = tmp_path / "journal"
+    first, second = Journal(path), Journal(path)
+    with first:
+        pass  # removes the file that `second` has opened
+    with Journal(path) as holder:
+        holder.start({}, 0)
+        with pytest.raises(BlockingIOError):
+            second.__enter__()
+
+
 def command(*arguments):
     return CliRunner().invoke(app, ["predict", *(str(part) for part in arguments)])
 
@@ -493,6 +544,14 @@ def test_pieces_of_an_export_hold_all_that_bilinear_up_sampling_sees(tmp_path):
     assert done.exit_code == 0, done.output
     streamed = written(tmp_path / "out" / "a_probabilities.tif")
     np.testing.assert_allclose(streamed, ku.predict(net, image, tile=88), atol=1e-5)
+
+
+def test_stores_and_files_of_one_name_are_refused(tmp_path, exported):
+    tifffile.imwrite(tmp_path / "a.tif", noise(9, 9))
+    (tmp_path / "x" / "a.zarr").mkdir(parents=True)
+    done = command(exported, tmp_path / "a.tif", tmp_path / "x" / "a.zarr", "--stream", "--out", tmp_path / "out")
+    assert done.exit_code != 0
+    assert "'a' twice" in str(done.exception)
 
 
 def test_command_streams_files_and_stores(tmp_path, model):

@@ -27,6 +27,8 @@ Image = NDArray[Any] | str | os.PathLike[str]
 Channel = RestChannel | GrpcChannel
 
 _GRPC_PORT = 8500  # of TensorFlow Serving
+_LONGEST = 86_400.0  # seconds that a time-out may be
+_KEYS = {"input", "geometry", "num_classes", "max_pixels"}  # of a description, that a client needs
 _OVERHEAD = 4096  # bytes of a message besides the pixels
 _FORMATS: dict[str, type[PngFormat | RawFormat]] = {f.signature: f for f in (PngFormat, RawFormat)}
 
@@ -70,11 +72,12 @@ class Client:
     ) -> None:
         if signature is not None and signature not in _FORMATS:
             raise ValueError(f"Expected a signature among {', '.join(_FORMATS)}. Received {signature!r}.")
-        if timeout <= 0 or retries < 0 or concurrency < 1:
+        if not 0 < timeout <= _LONGEST or retries < 0 or concurrency < 1:
             raise ValueError(
-                "Expected a timeout above 0, retries from 0 and a concurrency from 1. "
+                f"Expected a timeout above 0 and up to {_LONGEST:g} s, retries from 0 and a concurrency from 1. "
                 f"Received {timeout}, {retries} and {concurrency}."
             )
+        _check_headers(headers or {})
         self._channel = _channel(url, model, version, timeout, headers or {}, max_message_bytes)
         self._signature, self._retries = signature, retries
         self._max_message_bytes = max_message_bytes
@@ -153,13 +156,15 @@ class Client:
         request = {"request": np.array([b"description"], object)}
         ask = partial(self._channel.predict, "description", request, ["description"])
         try:
-            description: dict[str, Any] = json.loads(with_retries(ask, self._retries)["description"][0])
+            description = json.loads(with_retries(ask, self._retries)["description"][0])
         except RefusedError as error:
             raise ServerError(
                 f"Expected a model exported by keras_unet. Received one without description: {error}"
             ) from None
-        if description.get("format") != 1:
-            raise ServerError(f"Expected a description of format 1. Received {description.get('format')!r}.")
+        except (ValueError, TypeError, IndexError):
+            description = None
+        if not isinstance(description, dict) or description.get("format") != 1 or not description.keys() >= _KEYS:
+            raise ServerError(f"Expected a description of format 1. Received {description!r:.100}.")
         return description
 
     def _format(self, pixels: NDArray[Any]) -> type[PngFormat | RawFormat]:
@@ -191,8 +196,8 @@ class Client:
         most = math.floor((self._max_message_bytes - _OVERHEAD) / per_pixel)
         if most < fewest:
             raise ValueError(
-                f"Expected max_message_bytes of at least {math.ceil(fewest * per_pixel) + _OVERHEAD} for this model. "
-                f"Received {self._max_message_bytes}."
+                f"Expected max_message_bytes of at least {math.ceil(fewest * per_pixel) + _OVERHEAD} for this model, "
+                f"or uint8 or uint16 pixels, or a grpc:// address. Received {self._max_message_bytes}."
             )
         if form is PngFormat:  # an encoded image may be refused by its size alone
             most = min(most, max(fewest, description["max_pixels"]))
@@ -207,6 +212,14 @@ class Client:
                 f"{result.foreground.shape} probabilities."
             )
         return result
+
+
+def _check_headers(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
+            raise ValueError(f"Expected the name of a header of letters, digits and hyphens. Received {name!r}.")
+        if not (value.isascii() and value.isprintable()):
+            raise ValueError(f"Expected a header {name} of printable ASCII characters. Received others.")
 
 
 def _channel(

@@ -63,15 +63,16 @@ class PngFormat:
         Raises:
             ServerError: If it holds none.
         """
-        labels, probability = (cls._decoded(name, answer[name]) for name in cls.outputs)
-        return Segmentation(labels.astype(np.uint8, copy=False), (probability / 65535).astype(np.float32))
+        kinds = zip(cls.outputs, (np.uint8, np.uint16), strict=True)
+        labels, probability = (cls._decoded(name, answer[name], kind) for name, kind in kinds)
+        return Segmentation(labels, (probability / 65535).astype(np.float32))
 
     @staticmethod
-    def _decoded(name: str, files: NDArray[Any]) -> NDArray[Any]:
+    def _decoded(name: str, files: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
         data = np.frombuffer(files[0] if files.shape == (1,) else b"", np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-        if picture is None or picture.ndim != 2:
-            raise ServerError(f"Expected one grey PNG in {name}. Received something else.")
+        if picture is None or picture.ndim != 2 or picture.dtype != kind:
+            raise ServerError(f"Expected one grey {kind.__name__} PNG in {name}. Received something else.")
         return np.asarray(picture)
 
 
@@ -101,9 +102,12 @@ class RawFormat:
         Raises:
             ServerError: If it holds none.
         """
-        probabilities = answer["probabilities"].astype(np.float32, copy=False)
-        if probabilities.ndim != 4 or len(probabilities) != 1:
+        probabilities = answer["probabilities"]
+        if probabilities.dtype.kind not in "iuf" or probabilities.ndim != 4 or len(probabilities) != 1:
             raise ServerError(f"Expected probabilities of one image. Received shape {probabilities.shape}.")
+        probabilities = probabilities.astype(np.float32, copy=False)
+        if probabilities.size == 0 or not np.isfinite(probabilities).all():
+            raise ServerError("Expected finite probabilities. Received none, or NaN or infinity.")
         if probabilities.shape[-1] == 1:
             foreground = probabilities[0, ..., 0]
             return Segmentation((foreground > 0.5).astype(np.uint8), foreground)
@@ -133,7 +137,9 @@ def fitting_pixels(image: NDArray[Any], description: Mapping[str, Any]) -> NDArr
     pixels = pixels.astype(pixels.dtype.newbyteorder("="), copy=False)  # TIFF files come in both byte orders
     if not (np.can_cast(pixels.dtype, dtype) or (dtype.kind == "f" and pixels.dtype.kind in "uif")):
         raise ValueError(f"Expected {dtype.name} pixels as chosen at export. Received {pixels.dtype}.")
-    if pixels.dtype.kind == "f" and not np.isfinite(pixels.astype(np.float32)).all():
+    with np.errstate(over="ignore"):
+        finite = pixels.dtype.kind != "f" or bool(np.isfinite(pixels.astype(np.float32)).all())
+    if not finite:
         raise ValueError("Expected finite pixel values that float32 holds. Received NaN, infinity or larger ones.")
     if dtype != np.int16 and PngFormat.holds(pixels):
         return pixels

@@ -66,23 +66,30 @@ class RestChannel:
             raise ServerError(
                 f"Expected {', '.join(missing)} in the answer. Received {', '.join(answer) or 'nothing'}."
             )
-        return {name: _from_json(answer[name]) for name in outputs}
+        try:
+            return {name: _from_json(answer[name]) for name in outputs}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise ServerError(
+                f"Expected tensors from {self._address}. Received JSON that holds something else."
+            ) from None
 
     def versions(self) -> dict[int, str]:
         """Version numbers and their states, such as `"AVAILABLE"`."""
         statuses = self._answer("model_version_status", self._url)
-        return {int(status["version"]): status["state"] for status in statuses}
+        try:
+            return {int(status["version"]): status["state"] for status in statuses}
+        except (ValueError, KeyError, TypeError):
+            raise ServerError(f"Expected versions from {self._address}. Received {statuses!r:.100}.") from None
 
     def close(self) -> None:
         """Nothing to close: each request has a connection of its own."""
 
     def _answer(self, key: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        headers = {"Content-Type": "application/json", **self._headers}
+        request = urllib.request.Request(url, data, {"Content-Type": "application/json", **self._headers})
         try:
-            request = urllib.request.Request(url, data, headers)
             with urllib.request.urlopen(request, timeout=self._timeout) as response:
-                return json.load(response)[key]
+                text = response.read()
         except urllib.error.HTTPError as error:
             status = _STATUSES.get(error.code, f"HTTP status {error.code}")
             raise self._error(status, _error_text(error)) from None
@@ -90,6 +97,8 @@ class RestChannel:
             reason = getattr(error, "reason", error)
             status = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
             raise self._error(status, str(reason)) from None
+        try:
+            return json.loads(text)[key]
         except (ValueError, KeyError, TypeError):
             raise ServerError(f"Expected JSON with {key!r} from {self._address}. Received something else.") from None
 
@@ -99,10 +108,9 @@ class RestChannel:
 
 def _error_text(error: urllib.error.HTTPError) -> str:
     """What TensorFlow Serving says in JSON; a proxy in front may say anything."""
-    body = error.read().decode(errors="replace")
     try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
+        return str(json.loads(error.read().decode(errors="replace"))["error"])
+    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
         return str(error.reason)
 
 

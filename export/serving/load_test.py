@@ -79,9 +79,15 @@ def run_load(client: Client, image: NDArray[Any], requests: int, seconds: float)
 
 
 def noise(description: dict[str, Any], size: int) -> NDArray[Any]:
-    """An image of `size` by `size` pixels in the value range of the model; noise compresses worst."""
+    """An image of `size` by `size` pixels in the value range of the model; noise compresses worst.
+
+    A model of float pixels gets whole numbers, as cameras give them, where its range permits: they travel as PNG.
+    """
     dtype = np.dtype(description["input"]["dtype"])
     low, high = description["input"]["value_range"]
+    if dtype.kind == "f":
+        fitting = (kind for kind in (np.uint8, np.uint16) if 0 <= low < high <= np.iinfo(kind).max)
+        dtype = np.dtype(next(fitting, dtype) if high - low > 1 else dtype)
     if dtype.kind in "iu":
         low, high = max(low, np.iinfo(dtype).min), min(high, np.iinfo(dtype).max)
     shape = (size, size, description["input"]["channels"])

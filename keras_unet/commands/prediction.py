@@ -177,13 +177,18 @@ def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
         if not found:
             raise FileNotFoundError(f"Expected a folder that holds images. Received {str(path)!r} without one.")
         files += found
+    check_names(files)
+    return files
+
+
+def check_names(files: Sequence[Path]) -> None:
+    """Raise a `ValueError` if two images have one name, as results are named after them."""
     stems = [file.stem for file in files]
     twice = sorted({stem for stem in stems if stems.count(stem) > 1})
     if twice:
         raise ValueError(
             f"Expected images with different names, as results are named after them. Received {twice[0]!r} twice."
         )
-    return files
 
 
 def page_name(file: Path, number: int, pages: int, taken: set[str]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from keras_unet.commands.prediction import exported_version, image_files, load_keras
+from keras_unet.commands.prediction import check_names, exported_version, image_files, load_keras
 from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
 from keras_unet.streaming import stream
 from keras_unet.targets import partial_settings
@@ -62,7 +62,9 @@ def stream_files(
         given = "--averaging" if tile is None else "--tile"
         raise ValueError(f"Expected an exported model as it is: tile and averaging were fixed. Received {given}.")
     opened = load_keras(model) if exported is None else served_segmenter(exported, output)
-    for source in [*stores, *(image_files(others, out) if others else [])]:
+    sources = [*stores, *(image_files(others, out) if others else [])]
+    check_names(sources)
+    for source in sources:
         target = out / f"{source.stem}_{_NAMES[output]}.{file_format}"
         segmenter = opened
         if exported is None:

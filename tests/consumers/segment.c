@@ -2,7 +2,13 @@
 
        segment FOLDER INPUT OUTPUT < requests
 
-   FOLDER is a version folder, INPUT and OUTPUT are the names of a signature's tensors ("serving_default_images:0").
+   FOLDER is a version folder, INPUT and OUTPUT are the names of a signature's tensors, as told by
+   `saved_model_cli show --dir FOLDER --tag_set serve --signature_def classes`. To compile (c_program.py does it):
+
+       T=$(python -c "import tensorflow as tf; print(tf.sysconfig.get_lib())")
+       cc -std=c11 -I$T/include segment.c -o segment -L$T -Wl,-rpath,$T -l:libtensorflow_cc.so.2 \
+           -l:libtensorflow_framework.so.2
+
    A request is a line "IMAGE ANSWER DIMENSION ...": IMAGE is a file of values in C order, of the shape that the
    dimensions name and of INPUT's dtype; ANSWER is written alike. A file for a string tensor is its one string.
    File names hold no white space.

@@ -44,9 +44,8 @@ class PngFormat:
     @staticmethod
     def bytes_per_pixel(pixels: NDArray[Any], num_classes: int, json: bool) -> float:
         """The most bytes that a pixel takes in a request or an answer: 8-bit labels and 16-bit probabilities."""
-        largest: float = (
-            max(pixels.dtype.itemsize * pixels.shape[-1], 1 + 2) / 0.9
-        )  # PNG adds to what does not compress
+        # PNG adds to what does not compress.
+        largest: float = max(pixels.dtype.itemsize * pixels.shape[-1], 1 + 2) / 0.9
         return largest * 4 / 3 if json else largest
 
     @staticmethod
@@ -63,13 +62,14 @@ class PngFormat:
         Raises:
             ServerError: If it holds none.
         """
-        kinds = zip(cls.outputs, (np.uint8, np.uint16), strict=True)
-        labels, probability = (cls._decoded(name, answer[name], kind) for name, kind in kinds)
+        of_labels, of_probability = cls.outputs
+        labels = cls._decoded(of_labels, answer[of_labels], np.uint8)
+        probability = cls._decoded(of_probability, answer[of_probability], np.uint16)
         return Segmentation(labels, (probability / 65535).astype(np.float32))
 
     @staticmethod
     def _decoded(name: str, files: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
-        data = np.frombuffer(files[0] if files.shape == (1,) else b"", np.uint8)
+        data = np.frombuffer(files[0] if files.shape == (1,) and files.dtype == object else b"", np.uint8)
         picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
         if picture is None or picture.ndim != 2 or picture.dtype != kind:
             raise ServerError(f"Expected one grey {kind.__name__} PNG in {name}. Received something else.")

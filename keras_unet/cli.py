@@ -31,6 +31,11 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
+Source = Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")]
+Images = Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
+]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
 Tile = Annotated[int | None, typer.Option(help="Input tile in pixels; the default suits the memory at hand.", min=1)]
 Threshold = Annotated[
@@ -79,12 +84,10 @@ def demo(
 
 @app.command()
 def train(
-    config: Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")],
+    config: Source,
     out: Annotated[Path, typer.Option(help="Run folder; the same command resumes an unfinished run.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
-    ] = None,
+    data: Images = None,
+    changes: Changes = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Train a U-Net, validate it, keep the best weights."""
@@ -97,15 +100,13 @@ def train(
 
 @app.command("find-lr")
 def find_lr(
-    config: Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
+    config: Source,
+    data: Images = None,
     out: Annotated[Path, typer.Option(help="Folder for the table and the picture.")] = Path("lr"),
     lowest: Annotated[float, typer.Option(help="Learning rate of the first step.", callback=_finite)] = 1e-6,
     highest: Annotated[float, typer.Option(help="Learning rate after the last step.", callback=_finite)] = 10.0,
     steps: Annotated[int, typer.Option(help="Steps from the one to the other.", min=2)] = 140,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
-    ] = None,
+    changes: Changes = None,
 ) -> None:
     """Suggest a learning rate: train a fresh net with a rising one until its loss breaks."""
     if not 0 < lowest < highest:
@@ -119,13 +120,11 @@ def find_lr(
 
 @app.command()
 def preview(
-    config: Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
+    config: Source,
+    data: Images = None,
     out: Annotated[Path, typer.Option(help="The picture, a PNG file.")] = Path("preview.png"),
     tiles: Annotated[int, typer.Option(help="Number of tiles.", min=1, max=100)] = 4,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
-    ] = None,
+    changes: Changes = None,
 ) -> None:
     """Draw the first tiles that training would see: augmented image, label and weight of each."""
     if out.suffix.lower() != ".png":
@@ -141,10 +140,8 @@ def preview(
 def shard(
     config: Annotated[str, typer.Argument(help="Preset or TOML file, as for train.")],
     out: Annotated[str, typer.Option(help="Folder for the shards; gs://… and the like will do.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")] = None,
-    changes: Annotated[
-        list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
-    ] = None,
+    data: Images = None,
+    changes: Changes = None,
     shard_megabytes: Annotated[int, typer.Option(help="Size of a shard.", min=1)] = 256,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the shards that the folder holds.")] = False,
 ) -> None:

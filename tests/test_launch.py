@@ -49,7 +49,7 @@ def test_kubernetes_workers_know_each_other(stand_ins: Path) -> None:
     port = service["spec"]["ports"][0]["port"]
     command = [*container["command"], *container["args"]]
     arguments, cluster = run(command, stand_ins, WORKERS="3", JOB_COMPLETION_INDEX="1")
-    assert arguments == "train /work/run.toml --out /work/run"
+    assert arguments == "train /mnt/train/run.toml --out /mnt/train/run"
     assert cluster == Cluster(tuple(f"train-{index}.train:{port}" for index in range(3)), 1)
 
 

@@ -39,7 +39,7 @@ def write_shards(
     """Write a data set as shards; one sample is in memory at a time besides what `data` holds.
 
     Args:
-        data: Labelled images; every one is read once.
+        data: Labelled images; every one is read once. `datasets.load("folder", path, in_memory=False)` holds none.
         out: Folder for the shards, made if need be; anything that `tf.io.gfile` opens.
         w0: Height of the border term of equation 2; 0 leaves it out.
         sigma: Its width in pixels.

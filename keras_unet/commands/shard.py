@@ -7,11 +7,14 @@ from tqdm import tqdm
 
 from keras_unet.shards import write_shards
 from keras_unet.training import Config
+from keras_unet.training.config import Data
 from keras_unet.training.split import load_data
 
 
 def shard(config: Config, out: str, *, shard_megabytes: int = 256, overwrite: bool = False) -> str:
     """Write all samples that `config.data` names, with the border term of `config.loss`.
+
+    Folders are read file by file; other data sets are in memory as a whole.
 
     Args:
         config: What `load_config` returned.
@@ -26,7 +29,7 @@ def shard(config: Config, out: str, *, shard_megabytes: int = 256, overwrite: bo
         ValueError: If the data cannot be used, or the folder holds shards already.
         OSError: If something cannot be read or written.
     """
-    data = load_data(config.data)
+    data = load_data(_not_in_memory(config.data))
     for note in data.notes:
         print(note)
     with tqdm(total=len(data), unit="image", desc="writing", disable=None) as bar:
@@ -39,6 +42,12 @@ def shard(config: Config, out: str, *, shard_megabytes: int = 256, overwrite: bo
             overwrite=overwrite,
             progress=lambda count: bar.update(count - bar.n),
         )
+
+
+def _not_in_memory(settings: Data) -> Data:
+    if settings.name != "folder":
+        return settings
+    return settings.model_copy(update={"options": {"in_memory": False, **settings.options}})
 
 
 def training_command(source: str, config: Config, out: str) -> str:

@@ -70,7 +70,7 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         self._check_description()
-        _check_channels(self.samples)
+        check_channels([(sample.name, sample.image.shape[-1]) for sample in self.samples])
         for sample in self.samples:
             self._check_label_values(sample)
 
@@ -165,13 +165,22 @@ def check_image(image: NDArray[Any], name: str) -> None:
     check_finite(image, name)
 
 
-def pixel_type_notes(samples: Sequence[Sample]) -> tuple[str, ...]:
-    """A sentence for the user if images differ in pixel type, as their ranges then may; nothing if they do not."""
-    first = {sample.image.dtype.name: sample.name for sample in reversed(samples)}
-    if len(first) < 2:
-        return ()
-    found = ", ".join(f"{dtype} in {name}" for dtype, name in sorted(first.items()))
-    return (f"Images differ in pixel type: {found}. One range of values holds for all.",)
+def check_channels(channels: Sequence[tuple[str, int]]) -> None:
+    """Refuse images that differ in their number of channels.
+
+    Args:
+        channels: Name and number of channels of each image.
+
+    Raises:
+        ValueError: Naming the first that differs from the one before all.
+    """
+    first, expected = channels[0]
+    for name, received in channels:
+        if received != expected:
+            raise ValueError(
+                f"{name}: channel counts differ within the data set. Expected {expected} as {first} has. "
+                f"Received {received}."
+            )
 
 
 def _checked_labels(labels: NDArray[Any], name: str) -> NDArray[np.int32]:
@@ -183,16 +192,6 @@ def _checked_labels(labels: NDArray[Any], name: str) -> NDArray[np.int32]:
     if labels.size and (labels.max() > limits.max or labels.min() < limits.min):
         raise ValueError(f"{name}: expected labels up to {limits.max}. Received {labels.max()}.")
     return np.ascontiguousarray(labels, dtype=np.int32)
-
-
-def _check_channels(samples: tuple[Sample, ...]) -> None:
-    first = samples[0]
-    for sample in samples:
-        if sample.image.shape[-1] != first.image.shape[-1]:
-            raise ValueError(
-                f"{sample.name}: channel counts differ within the data set. Expected "
-                f"{first.image.shape[-1]} as {first.name} has. Received {sample.image.shape[-1]}."
-            )
 
 
 def _size(shape: tuple[int, ...]) -> str:

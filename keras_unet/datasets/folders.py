@@ -2,22 +2,22 @@
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.datasets.base import LabelledImages, Sample, pixel_type_notes
+from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.labels import LabelKind, Meaning, NamedLabels, understand
 from keras_unet.datasets.pairing import IMAGE_WORDS, LABEL_WORDS, pair, words
+from keras_unet.datasets.unread import LabelFiles, collected, data_set, pixel_type_notes
 from keras_unet.image_io import (
     IMAGE_SUFFIXES,
     ImageError,
     list_images,
     natural_order,
     read_image,
-    read_label_stack,
     read_labels,
     read_stack,
 )
@@ -41,6 +41,7 @@ def read_folder(
     num_classes: int | None = None,
     ignore_label: int | None = None,
     class_names: Sequence[str] | None = None,
+    in_memory: bool = True,
 ) -> LabelledImages:
     """Read labelled images from a folder.
 
@@ -57,6 +58,8 @@ def read_folder(
         num_classes: number of classes, background included.
         ignore_label: label value of pixels without meaning.
         class_names: one name per class, background first.
+        in_memory: whether to keep images and labels. If not, every file is read once now, to be checked, and again
+            whenever its sample is asked for; one file, of all its pages, is in memory at a time.
 
     Returns:
         The labelled images. Their `notes` say how files and values were understood.
@@ -73,9 +76,9 @@ def read_folder(
     if images is None and labels is None:
         per_image = _folders_per_image(root)
         if per_image:
-            return _read_object_masks(per_image)
+            return _read_object_masks(per_image, in_memory)
     pairs = _find_pairs(root, images, labels)
-    return read_pairs(pairs, label_kind, num_classes, ignore_label, class_names)
+    return read_pairs(pairs, label_kind, num_classes, ignore_label, class_names, in_memory)
 
 
 def read_pairs(
@@ -84,6 +87,7 @@ def read_pairs(
     num_classes: int | None = None,
     ignore_label: int | None = None,
     class_names: Sequence[str] | None = None,
+    in_memory: bool = True,
 ) -> LabelledImages:
     """Read image files with their label files, single or multi-page.
 
@@ -93,6 +97,7 @@ def read_pairs(
         num_classes: number of classes, background included.
         ignore_label: label value of pixels without meaning.
         class_names: one name per class, background first.
+        in_memory: whether to keep images and labels.
 
     Returns:
         One sample per page, in order.
@@ -100,22 +105,19 @@ def read_pairs(
     Raises:
         ValueError: as for `read_folder`.
     """
-    files: list[NamedLabels] = [(str(label), read_label_stack(label)) for _, label in pairs]
+    files: Sequence[NamedLabels] = LabelFiles([label for _, label in pairs])
+    files = list(files) if in_memory else files
     meaning = understand(files, label_kind, num_classes, ignore_label, class_names)
-    samples = [
-        sample
-        for (image, label), (_, raw) in zip(pairs, files, strict=True)
-        for sample in _samples(image, label, raw, meaning)
-    ]
+    sources = [partial(_pages, image, files, number, meaning) for number, (image, _) in enumerate(pairs)]
+    samples, outlines = collected(sources, in_memory)
     found = f"{len(samples)} labelled images in {len(pairs)} files: {pairs[0][0].name} with {pairs[0][1].name}"
-    notes = (f"{found} and so on." if len(pairs) > 1 else f"{found}.", meaning.note, *pixel_type_notes(samples))
-    return LabelledImages(
-        tuple(samples), meaning.kind, meaning.num_classes, meaning.class_names, meaning.ignore_label, notes
-    )
+    notes = (f"{found} and so on." if len(pairs) > 1 else f"{found}.", meaning.note, *pixel_type_notes(outlines))
+    return data_set(samples, meaning.kind, meaning.num_classes, meaning.class_names, meaning.ignore_label, notes)
 
 
-def _samples(image: Path, label: Path, raw: NDArray[Any], meaning: Meaning) -> list[Sample]:
-    stack = read_stack(image)
+def _pages(image: Path, files: Sequence[NamedLabels], number: int, meaning: Meaning) -> list[Sample]:
+    """The samples of an image file, whose labels are in the file of that number."""
+    stack, (label, raw) = read_stack(image), files[number]
     if len(stack) != len(raw):
         raise ValueError(
             f"{label}: expected {len(stack)} label images, as {image.name} has that many pages. Received {len(raw)}."
@@ -199,18 +201,18 @@ def _folders_per_image(root: Path) -> list[Path]:
     return []
 
 
-def _read_object_masks(folders: list[Path]) -> LabelledImages:
-    samples = tuple(_read_one_folder(folder) for folder in folders)
-    objects = sum(int(sample.labels.max()) for sample in samples)
+def _read_object_masks(folders: list[Path], in_memory: bool) -> LabelledImages:
+    samples, outlines = collected([partial(_read_one_folder, folder) for folder in folders], in_memory)
+    objects = sum(noted.highest_label for noted in outlines)
     notes = (
         f"{len(samples)} labelled images, one folder each.",
         f"One mask file per object: read as instance ids, {objects} objects in all.",
-        *pixel_type_notes(samples),
+        *pixel_type_notes(outlines),
     )
-    return LabelledImages(samples, "instances", 2, ("background", "object"), None, notes)
+    return data_set(samples, "instances", 2, ("background", "object"), None, notes)
 
 
-def _read_one_folder(folder: Path) -> Sample:
+def _read_one_folder(folder: Path) -> list[Sample]:
     images, masks = list_images(folder / "images"), list_images(folder / "masks")
     if len(images) != 1:
         raise ImageError(f"{folder / 'images'}: expected one image. Received {len(images)}.")
@@ -221,7 +223,7 @@ def _read_one_folder(folder: Path) -> Sample:
     number = 0
     for mask in masks:
         number += _add_object(labels, mask, number + 1)
-    return Sample(str(images[0]), image, labels)
+    return [Sample(str(images[0]), image, labels)]
 
 
 def _add_object(labels: NDArray[np.int32], path: Path, number: int) -> bool:

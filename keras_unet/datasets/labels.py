@@ -7,6 +7,8 @@ from the values is asked for.
 import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -62,7 +64,8 @@ def understand(
     """Decide what the labels of a whole data set mean.
 
     Args:
-        files: name and integer labels, `(height, width)` or `(pages, height, width)`, of every file.
+        files: name and integer labels, `(height, width)` or `(pages, height, width)`, of every file. Each is taken
+            once, some twice, and none is kept.
         label_kind: the user's word for it, which settles the matter; None to look at the values.
         num_classes: number of classes, background included, if known.
         ignore_label: file value of pixels without meaning.
@@ -76,16 +79,16 @@ def understand(
             the message names the option that settles it.
     """
     _check_options(label_kind, num_classes)
-    values, per_file = _values(files, ignore_label)
+    found = _survey(files, ignore_label)
     if label_kind is None:
-        label_kind = _guess(files, values, per_file, num_classes)
+        label_kind = _guess(files, found, num_classes)
     if label_kind == "instances":
-        return _instances(values, ignore_label)
+        return _instances(found.values, ignore_label)
     if label_kind == "binary":
-        threshold, note = _binary(values, per_file, files)
+        threshold, note = _binary(found)
         meaning = _Classes(2, ("background", "foreground"), note, lambda x: x >= threshold)
     else:
-        meaning = _classes(values, files, num_classes)
+        meaning = _classes(found, num_classes)
     return meaning.finish(ignore_label, class_names)
 
 
@@ -133,41 +136,74 @@ def _check_options(label_kind: str | None, num_classes: int | None) -> None:
         raise ValueError(f'Expected 2 classes with label_kind="{label_kind}". Received num_classes={num_classes}.')
 
 
-def _values(files: Sequence[NamedLabels], ignore_label: int | None) -> tuple[list[int], list[set[int]]]:
-    per_file = [set(np.unique(labels).tolist()) - {ignore_label} for _, labels in files]
-    values = sorted(set().union(*per_file))
+@dataclass(frozen=True)
+class _Survey:
+    """What label files hold, in their order.
+
+    Args:
+        names: of the files.
+        pages: number of label images in each.
+        per_file: values in each, but for the ignored one.
+    """
+
+    names: list[str]
+    pages: list[int]
+    per_file: list[set[int]]
+
+    @property
+    def values(self) -> list[int]:
+        """Values of all files, in order."""
+        return sorted(set().union(*self.per_file))
+
+    def first_with(self, value: int) -> str:
+        """Name of the first file that holds a value."""
+        return next(name for name, values in zip(self.names, self.per_file, strict=True) if value in values)
+
+
+def _survey(files: Sequence[NamedLabels], ignore_label: int | None) -> _Survey:
+    found = _Survey([], [], [])
+    for name, labels in files:
+        found.names.append(name)
+        found.pages.append(labels.size // (labels.shape[-2] * labels.shape[-1]))
+        found.per_file.append(set(np.unique(labels).tolist()) - {ignore_label})
+    values = found.values
     if not values:
-        raise ValueError(f"{files[0][0]}: expected labels. Received nothing but the ignored {ignore_label}.")
+        raise ValueError(f"{found.names[0]}: expected labels. Received nothing but the ignored {ignore_label}.")
     if values[0] < 0:
-        name = next(n for (n, _), found in zip(files, per_file, strict=True) if min(found, default=0) < 0)
+        name = found.first_with(values[0])
         raise ValueError(f"{name}: expected labels from 0. Received {values[0]}: name it as ignore_label if it is one.")
-    return values, per_file
+    return found
 
 
-def _guess(
-    files: Sequence[NamedLabels], values: list[int], per_file: list[set[int]], num_classes: int | None
-) -> LabelKind:
-    if all(found <= {0, 1} or found <= {0, 255} for found in per_file) or _is_lossy(values, files):
+def _guess(files: Sequence[NamedLabels], found: _Survey, num_classes: int | None) -> LabelKind:
+    values = found.values
+    if _are_masks(found) or _is_lossy(found):
         if values == [0]:
-            raise ValueError(f"{files[0][0]}: expected labels of some object. Received 0 everywhere. {_ASK}")
+            raise ValueError(f"{found.names[0]}: expected labels of some object. Received 0 everywhere. {_ASK}")
         return "binary" if num_classes in (None, 2) else "classes"
     if num_classes is not None or _are_codes(values):
         return "classes"
-    compact = _share_in_one_piece(files)
+    compact = _share_in_one_piece(files, found.pages)
     if compact >= 0.9 and len(values) > _FEWEST_OBJECTS:
         return "instances"
     if compact < 0.6 and values[-1] < _MOST_CLASSES:
         return "classes"
     raise ValueError(
-        f"{files[0][0]}: expected label values that tell what they are. Received {_listed(values)}, which could be "
+        f"{found.names[0]}: expected label values that tell what they are. Received {_listed(values)}, which could be "
         f"classes or object ids. {_ASK}"
     )
 
 
-def _is_lossy(values: list[int], files: Sequence[NamedLabels]) -> bool:
+def _are_masks(found: _Survey) -> bool:
+    """Each file has 0 and 1, or 0 and 255, or one of them alone."""
+    return all(values <= {0, 1} or values <= {0, 255} for values in found.per_file)
+
+
+def _is_lossy(found: _Survey) -> bool:
     """Values near 0 and near 255 with nothing between: a mask that went through JPEG."""
+    values = found.values
     low, high = [v for v in values if v < 64], [v for v in values if 192 <= v <= 255]
-    jpeg = any(name.lower().endswith((".jpg", ".jpeg")) for name, _ in files)
+    jpeg = any(name.lower().endswith((".jpg", ".jpeg")) for name in found.names)
     several = len(low) >= 3 and len(high) >= 3
     return len(low) + len(high) == len(values) > 2 and bool(low and high) and (jpeg or several)
 
@@ -179,12 +215,16 @@ def _are_codes(values: list[int]) -> bool:
     return 3 <= len(values) <= _MOST_CODES and all(abs(v - e) <= 1 for v, e in zip(values, even, strict=True))
 
 
-def _share_in_one_piece(files: Sequence[NamedLabels]) -> float:
+def _share_in_one_piece(files: Sequence[NamedLabels], pages: list[int]) -> float:
     """Share of (image, value) pairs whose pixels lie in one connected piece, up to 5 % of stray pixels."""
-    step = -(-len(files) // _FILES_LOOKED_AT)
-    pages = [page for _, labels in files[::step] for page in labels.reshape(-1, *labels.shape[-2:])]
-    pages = pages[:: -(-len(pages) // _FILES_LOOKED_AT)]
-    outcomes = [outcome for page in pages for outcome in _in_one_piece(page)]
+    numbers = range(0, len(files), -(-len(files) // _FILES_LOOKED_AT))
+    places = [(number, page) for number in numbers for page in range(pages[number])]
+    places = places[:: -(-len(places) // _FILES_LOOKED_AT)]
+    outcomes: list[bool] = []
+    for number, chosen in groupby(places, itemgetter(0)):
+        labels = files[number][1]
+        labels = labels.reshape(-1, *labels.shape[-2:])
+        outcomes += [outcome for _, page in chosen for outcome in _in_one_piece(labels[page])]
     return sum(outcomes) / max(1, len(outcomes))
 
 
@@ -200,20 +240,22 @@ def _in_one_piece(labels: NDArray[Any]) -> list[bool]:
     return outcomes
 
 
-def _binary(values: list[int], per_file: list[set[int]], files: Sequence[NamedLabels]) -> tuple[int, str]:
+def _binary(found: _Survey) -> tuple[int, str]:
     """Threshold from which a value is foreground, and the sentence."""
-    if _is_lossy(values, files):
+    values = found.values
+    if _is_lossy(found):
         return 128, (
             f"Labels hold values near 0 and near 255 ({_listed(values)}), as lossy files do: "
             f"read as background below 128 and foreground from 128."
         )
     if values in ([0, 1], [0, 255]) or len(values) == 1:
         return 1, f"Labels hold {_listed(values)}: read as background (0) and foreground (not 0)."
-    mixed = " in different files" if all(found <= {0, 1} or found <= {0, 255} for found in per_file) else ""
+    mixed = " in different files" if _are_masks(found) else ""
     return 1, f"Labels hold {_listed(values)}{mixed}: 0 read as background, every other value as foreground."
 
 
-def _classes(values: list[int], files: Sequence[NamedLabels], num_classes: int | None) -> _Classes:
+def _classes(found: _Survey, num_classes: int | None) -> _Classes:
+    values = found.values
     if _are_codes(values) and num_classes in (None, len(values)):
         codes = np.array(values)
         note = f"Labels hold {_listed(values)}, spread evenly: read as classes 0 to {len(values) - 1} in that order."
@@ -221,24 +263,24 @@ def _classes(values: list[int], files: Sequence[NamedLabels], num_classes: int |
     if values == [0, 255] and num_classes in (None, 2):
         return _Classes(2, _names(2), "Labels hold 0, 255: read as classes 0 and 1.", lambda x: x > 0)
     count = max(2, values[-1] + 1) if num_classes is None else num_classes
-    _check_inside(files, values, count, num_classes)
+    _check_inside(found, count, num_classes)
     absent = sorted(set(range(count)) - set(values))
     unseen = f" (no pixel of {_listed(absent)})" if absent else ""
     return _Classes(count, _names(count), f"Labels are read as class numbers 0 to {count - 1}{unseen}.", lambda x: x)
 
 
-def _check_inside(files: Sequence[NamedLabels], values: list[int], count: int, given: int | None) -> None:
+def _check_inside(found: _Survey, count: int, given: int | None) -> None:
+    values = found.values
     if given is None and (count > 256 or count > max(16, 2 * len(values))):
         raise ValueError(
-            f"{files[0][0]}: expected class numbers without such gaps. Received {_listed(values)}: give num_classes, "
-            f"and name a value without meaning as ignore_label."
+            f"{found.names[0]}: expected class numbers without such gaps. Received {_listed(values)}: give "
+            f"num_classes, and name a value without meaning as ignore_label."
         )
     outside = [v for v in values if v >= count]
     if outside:
-        name = next(name for name, labels in files if (labels == outside[0]).any())
         raise ValueError(
-            f"{name}: labels outside the classes. Expected 0 to {count - 1} as num_classes={count} says. Received "
-            f"{outside[0]}: name it as ignore_label if it has no meaning."
+            f"{found.first_with(outside[0])}: labels outside the classes. Expected 0 to {count - 1} as "
+            f"num_classes={count} says. Received {outside[0]}: name it as ignore_label if it has no meaning."
         )
 
 

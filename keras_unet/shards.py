@@ -177,7 +177,7 @@ def _record(image: NDArray[Any], label: NDArray[Any], labels: NDArray[Any], bord
         "border": zlib.compress(border.tobytes(), 1),
     }
     feature = {name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[part])) for name, part in parts.items()}
-    return bytes(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString())
+    return bytes(tf.train.Example(features=tf.train.Features(feature=feature)).SerializeToString(deterministic=True))
 
 
 def _index(data: LabelledImages, written: _Shards, w0: float, sigma: float) -> dict[str, Any]:

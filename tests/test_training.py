@@ -83,31 +83,6 @@ def test_the_log_has_a_line_at_each_stop_and_figures_at_each_validation(
     assert rates == pytest.approx([0.005 * (1 + np.cos(np.pi * int(line["step"]) / 6)) for line in lines])
 
 
-def test_tensorboard_gets_scalars_and_panels(finished: tuple[Path, dict[str, Any]]) -> None:
-    (events,) = (finished[0] / "tensorboard").iterdir()
-    shown: dict[str, list[int]] = {}
-    plugins = {}
-    for record in tf.data.TFRecordDataset(str(events)).as_numpy_iterator():
-        event = tf.compat.v1.Event.FromString(record)
-        for value in event.summary.value:
-            shown.setdefault(value.tag, []).append(event.step)
-            plugins[value.tag] = value.metadata.plugin_data.plugin_name
-    assert shown["loss"] == [2, 3, 4, 6]
-    assert shown["validation/mean_iou"] == shown["validation/panels"] == [3, 6]
-    assert (plugins["loss"], plugins["validation/panels"]) == ("scalars", "images")
-
-
-def test_a_panel_shows_the_window_of_a_valid_net() -> None:
-    """A bright spot at the centre of the input is at the centre of the first picture."""
-    image = np.zeros((20, 20, 1), np.float32)
-    image[8:12, 8:12] = 9
-    label = np.zeros((8, 8), np.int32)
-    picture = monitoring.panel(image, label, label)
-    first = picture[-8:, :8, 0]
-    assert (first > 0).sum() == 16
-    assert (first[2:6, 2:6] > 0).all()
-
-
 def test_a_log_that_was_cut_short_goes_on_without_its_last_lines(tmp_path: Path) -> None:
     path = tmp_path / "log.csv"
     monitoring.CsvLog(path).write({"step": 2, "loss": 0.5})
@@ -308,8 +283,8 @@ def run_course(figures: list[float], path: Path, monkeypatch: pytest.MonkeyPatch
     fake, saved = FakeTrainer(figures), []
     monkeypatch.setattr(course.Course, "_panels", lambda self, dataset: [np.zeros((4, 4, 3), np.uint8)])
     monkeypatch.setattr(Checkpoints, "save", lambda self, trainer, progress: saved.append(progress.step))
-    settings = tiny(training_steps=10, training_validate_every=1, **changes).training
-    progress = course.Course(fake, settings, RunFolder(path), lambda step: None, object(), quiet).to_the_end()
+    config = tiny(training_steps=10, training_validate_every=1, **changes)
+    progress = course.Course(fake, config, RunFolder(path), lambda step: None, object(), quiet).to_the_end()
     return progress, fake, saved
 
 

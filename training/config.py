@@ -170,6 +170,7 @@ class Training(Section):
         steps_per_call: Steps between two returns to Python.
         log_every: Steps between two lines of log.csv.
         validate_every: Steps between two validations.
+        histograms: Whether TensorBoard gets a histogram of each weight at every validation.
         checkpoint_every: Steps between two checkpoints.
         keep_checkpoints: How many of the latest are kept; the best on validation is kept too.
         monitor: Validation figure that says which weights are best.
@@ -192,6 +193,7 @@ class Training(Section):
     steps_per_call: Count = 1
     log_every: Count = 20
     validate_every: Count = 200
+    histograms: bool = False
     checkpoint_every: Count = 200
     keep_checkpoints: Count = 2
     monitor: Literal["loss", "mean_iou", "mean_dice", "pixel_accuracy"] = "mean_iou"

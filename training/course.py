@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from keras_unet.files import written_aside
 
 from .checkpoints import Checkpoints, Progress, restore, snapshot
-from .config import ConfigError, Training
+from .config import Config, ConfigError
 from .distribution import Workers
 from .failures import keep_batch, out_of_memory
+from .hyperparameters import flattened
 from .loop import DivergedError, Trainer
 from .monitoring import Bar, Board, CsvLog, Say, panel
 from .run_folder import RunFolder
@@ -33,7 +34,7 @@ class Course:
 
     Args:
         trainer: With fresh weights; those of the last checkpoint are put in.
-        settings: Section `[training]`.
+        config: Of which the section `[training]` decides the course; all of it is told to TensorBoard.
         folder: Where everything goes.
         batches_from: The training dataset from a batch number on.
         validation: Dataset of validation tiles, or None.
@@ -43,15 +44,15 @@ class Course:
     def __init__(
         self,
         trainer: Trainer,
-        settings: Training,
+        config: Config,
         folder: RunFolder,
         batches_from: Callable[[int], tf.data.Dataset],
         validation: tf.data.Dataset | None,
         say: Say = print,
     ) -> None:
-        self._trainer, self._settings, self._folder = trainer, settings, folder
+        self._trainer, self._config, self._settings, self._folder = trainer, config, config.training, folder
         self._batches_from, self._validation, self._say = batches_from, validation, say
-        self._checkpoints = Checkpoints(folder.checkpoints, settings.keep_checkpoints)
+        self._checkpoints = Checkpoints(folder.checkpoints, config.training.keep_checkpoints)
         self._workers = Workers(trainer.strategy)
         self._shown: dict[str, float] = {}
 
@@ -71,6 +72,7 @@ class Course:
         log, board = CsvLog(self._folder.log, progress.step), Board(self._folder.tensorboard)
         bar = Bar(self._settings.steps, progress.step, self._say)
         batches = self._trainer.batches(self._batches_from(progress.step * self._settings.accumulate))
+        board.began(flattened(self._config.to_dict()))
         told = False
         try:
             with StopRequest() as stop:
@@ -84,6 +86,8 @@ class Course:
                     log.write(figures)
                     board.scalars(figures, progress.step)
                     self._store(progress)
+            if progress.finished:
+                board.ended()
         finally:
             bar.close()
             board.close()
@@ -191,6 +195,9 @@ class Course:
             figures |= {f"val_{name}": value for name, value in validated.items()}
             self._shown[f"val {settings.monitor}"] = validated[settings.monitor]
             board.panels(self._panels(self._validation), progress.step)
+            if settings.histograms:
+                weights = self._trainer.model.weights
+                board.histograms({f"weights/{weight.path}": weight.numpy() for weight in weights}, progress.step)
             self._keep_best(progress, validated[settings.monitor])
         progress.seconds += time.monotonic() - begun
         if settings.patience and progress.stale >= settings.patience and not progress.finished:
@@ -222,4 +229,4 @@ class Course:
 
     def _panels(self, validation: tf.data.Dataset) -> list[NDArray[np.uint8]]:
         tiles = validation.unbatch().take(_PANELS).as_numpy_iterator()
-        return [panel(image, label, self._trainer.classes(image[None])[0]) for image, label, _ in tiles]
+        return [panel(*tile, self._trainer.classes(tile[0][None])[0]) for tile in tiles]

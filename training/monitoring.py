@@ -16,6 +16,8 @@ from tqdm import tqdm
 from keras_unet import pictures
 from keras_unet.files import naming, write_text
 
+from . import hyperparameters
+
 Figures = Mapping[str, float]
 Say = Callable[[str], None]
 
@@ -31,6 +33,9 @@ COLUMNS = (
 )
 
 _SECONDS_BETWEEN_LINES = 30.0
+_BUCKETS = 30
+
+_SCALAR, _TENSOR, _BLOBS = 1, 2, 3  # TensorBoard's classes of data
 
 
 class CsvLog:
@@ -67,7 +72,7 @@ def _read_table(path: Path) -> list[dict[str, Any]]:
 
 
 class Board:
-    """Scalars and pictures for TensorBoard, which need not be installed to write them.
+    """Curves, pictures, histograms and hyperparameters for TensorBoard, which need not be installed to write them.
 
     Args:
         folder: Where event files go.
@@ -82,7 +87,7 @@ class Board:
             for name, value in figures.items():
                 if name != "step":
                     tag = name.replace("val_", "validation/", 1)
-                    tf.summary.write(tag, tf.constant(value, tf.float32), metadata=_metadata("scalars", 1))
+                    tf.summary.write(tag, tf.constant(value, tf.float32), metadata=_metadata("scalars", _SCALAR))
         self._writer.flush()
 
     def panels(self, panels: Sequence[NDArray[np.uint8]], step: int) -> None:
@@ -91,41 +96,85 @@ class Board:
         encoded = [tf.io.encode_png(picture) for picture in panels]
         content = tf.stack([tf.constant(str(width)), tf.constant(str(height)), *encoded])
         with self._writer.as_default(step):
-            tf.summary.write("validation/panels", content, metadata=_metadata("images", 3))
+            tf.summary.write("validation/panels", content, metadata=_metadata("images", _BLOBS))
         self._writer.flush()
+
+    def histograms(self, arrays: Mapping[str, NDArray[Any]], step: int) -> None:
+        """How the values of each array, which are finite, are distributed."""
+        with self._writer.as_default(step):
+            for tag, values in arrays.items():
+                tf.summary.write(tag, tf.constant(histogram(values)), metadata=_metadata("histograms", _TENSOR))
+        self._writer.flush()
+
+    def began(self, values: Mapping[str, hyperparameters.Value]) -> None:
+        """The run began with these hyperparameters; of several starts TensorBoard takes the first."""
+        self._session(hyperparameters.STARTED, hyperparameters.started(values))
+
+    def ended(self) -> None:
+        """The run has come to its end."""
+        self._session(hyperparameters.ENDED, hyperparameters.ended())
 
     def close(self) -> None:
         """Write what is left."""
         self._writer.close()
 
+    def _session(self, tag: str, message: bytes) -> None:
+        """All is in the metadata; the tensor is there because a summary has one."""
+        with self._writer.as_default(0):
+            tf.summary.write(tag, tf.zeros(1), metadata=_metadata("hparams", _TENSOR, message))
+        self._writer.flush()
 
-def _metadata(plugin: str, data_class: int) -> tf.compat.v1.SummaryMetadata:
-    """What `tf.summary.scalar` and `image` would say; since TensorFlow 2.20 they need TensorBoard installed.
+
+def _metadata(plugin: str, data_class: int, content: bytes = b"") -> tf.compat.v1.SummaryMetadata:
+    """What `tf.summary.scalar` and the like would say; since TensorFlow 2.20 they need TensorBoard installed.
 
     Args:
         plugin: Part of TensorBoard that shows it.
-        data_class: 1 for a scalar, 3 for a sequence of blobs: width, height and encoded images.
+        data_class: Scalar, tensor, or a sequence of blobs: width, height and encoded images.
+        content: Message to the plugin.
     """
     metadata = tf.compat.v1.SummaryMetadata(data_class=data_class)
     metadata.plugin_data.plugin_name = plugin
+    metadata.plugin_data.content = content
     return metadata
 
 
-def panel(image: NDArray[Any], label: NDArray[np.int32], prediction: NDArray[Any]) -> NDArray[np.uint8]:
-    """Image, label and prediction of a tile side by side.
+def histogram(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Numbers of values in buckets of one width, `(30, 3)`: left and right end, count; as `tf.summary.histogram`.
+
+    Values that are all the same are in the last of 30 buckets without width.
+    """
+    flat = np.asarray(values, np.float64).ravel()
+    if flat.min() < flat.max():
+        counts, edges = np.histogram(flat, _BUCKETS)
+    else:
+        counts, edges = np.eye(_BUCKETS)[-1] * flat.size, np.full(_BUCKETS + 1, flat[0])
+    return np.stack([edges[:-1], edges[1:], counts], axis=1)
+
+
+def panel(
+    image: NDArray[Any], label: NDArray[np.int32], weight: NDArray[np.float32], prediction: NDArray[Any]
+) -> NDArray[np.uint8]:
+    """Image, label, weight and prediction of a tile side by side.
 
     Args:
         image: `(height, width, channels)`, raw pixels; its centre as large as the label is shown.
         label: `(output_height, output_width)` classes.
-        prediction: The same shape as `label`.
+        weight: The same shape as `label`, like `prediction`; its caption says which weight is brightest.
+        prediction: Classes.
 
     Returns:
-        `(output_height + caption, width of three panels, 3)`, RGB.
+        `(output_height + caption, width of four panels, 3)`, RGB.
     """
     rows, columns = ((big - small) // 2 for big, small in zip(image.shape[:2], label.shape, strict=True))
     centre = image[rows : rows + label.shape[0], columns : columns + label.shape[1]]
-    shown = (pictures.grey_or_colour(centre), pictures.coloured(label), pictures.coloured(prediction))
-    return pictures.side_by_side(shown, ("image", "label", "prediction"))
+    shown = {
+        "image": pictures.grey_or_colour(centre),
+        "label": pictures.coloured(label),
+        f"weight, 0 to {weight.max():.3g}": pictures.heat(weight),
+        "prediction": pictures.coloured(prediction),
+    }
+    return pictures.side_by_side(list(shown.values()), list(shown))
 
 
 class Bar:

@@ -98,7 +98,7 @@ def _run(
     write_text(folder.notes, "\n".join(parts.notes) + "\n")
     if changed or not folder.provenance.exists():
         store(folder, record)
-    course = Course(trainer, config.training, folder, batches_from, validation, say)
+    course = Course(trainer, config, folder, batches_from, validation, say)
     progress = course.to_the_end()
     if not Workers(strategy).is_chief:
         return {}

@@ -36,6 +36,8 @@ def test_a_mistyped_key_is_refused_with_the_nearest() -> None:
 
 def test_a_wrong_value_is_refused_with_what_came_and_the_nearest_word() -> None:
     refused({"training": {"precision": "mixed_bfloat"}}, r"Received 'mixed_bfloat'. Did you mean mixed_bfloat16\?")
+    refused({"optimizer": {"name": "adm"}}, r"optimizer.name: .*Received 'adm'. Did you mean adam\?")
+    refused({"optimizer": {"schedule": "cosinus"}}, r"optimizer.schedule: .*Received 'cosinus'. Did you mean cosine\?")
     refused({"training": {"steps": 0}}, "training.steps: Expected a value greater than or equal to 1. Received 0.")
     refused({"training": {"steps": "many"}}, "training.steps: Expected a valid integer. Received 'many'.")
     refused({"optimizer": {"learning_rate": float("nan")}}, "optimizer.learning_rate: .*Received nan")
@@ -54,8 +56,11 @@ def test_an_impossible_tile_is_refused_with_the_nearest_legal_ones() -> None:
     refused({"training": {"input_size": 570}}, "training.input_size: .*Received 570. Nearest legal: 556 or 572.")
 
 
-def test_a_warm_up_longer_than_the_run_is_refused() -> None:
-    refused({"optimizer": {"warmup_steps": 11}, "training": {"steps": 10}}, "at most training.steps = 10. Received 11")
+def test_a_warm_up_longer_than_the_run_is_refused_with_one_that_is_not() -> None:
+    values = {"optimizer": {"warmup_steps": 500}, "training": {"steps": 50}}
+    refused(values, "at most training.steps = 50. Received 500: .* such as --set optimizer.warmup_steps=5.$")
+    values["optimizer"]["warmup_steps"] = 5
+    assert config_from_dict(values).optimizer.warmup_steps == 5
 
 
 def test_overrides_change_keys_as_toml_or_else_as_text(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ import tensorflow as tf
 from keras_unet.training.checkpoints import Checkpoints
 from keras_unet.training.cluster import read_cluster
 from keras_unet.training.config import ConfigError
-from keras_unet.training.distribution import Workers, check_batch_size, choose_strategy, joined
+from keras_unet.training.distribution import Workers, choose_strategy, joined
 
 SECONDS = 300  # on a busy machine; a free one takes a tenth of it
 CONFIG = """
@@ -232,11 +232,3 @@ def test_a_worker_alone_decides_by_itself() -> None:
 def test_errors_of_a_run_of_one_process_are_not_laid_on_others(tmp_path: Path) -> None:
     with pytest.raises(tf.errors.UnavailableError), joined(tf.distribute.get_strategy(), tmp_path):
         raise tf.errors.UnavailableError(None, None, "something else")
-
-
-def test_a_batch_that_cannot_be_shared_is_refused() -> None:
-    class Two:
-        num_replicas_in_sync = 2
-
-    with pytest.raises(ConfigError, match="Nearest: 2 or 4"):
-        check_batch_size(3, Two())

@@ -58,6 +58,20 @@ def test_a_run_that_diverges_keeps_the_batch_and_the_last_checkpoint(
             np.testing.assert_array_equal(kept[name], array)
 
 
+def test_a_learning_rate_that_is_far_too_large_leaves_the_checkpoint_before(tmp_path: Path) -> None:
+    """Nothing is stood in for: the first update makes huge weights, the second batch an infinite loss."""
+    config = tiny(optimizer_learning_rate=1e30, training_steps_per_call=1, training_checkpoint_every=1)
+    folder = tmp_path / "run"
+    with pytest.raises(
+        DivergedError, match=r"Received (nan|inf) at learning rate .*Batch 1 is kept in .*checkpoint is of step 1\.$"
+    ):
+        training.run(config, folder, data=cells(), say=quiet)
+    assert (folder / "diverged-batch-1.npz").exists()
+    stored = Checkpoints(folder / "checkpoints").load_latest()
+    assert stored is not None
+    assert stored[1].step == 1
+
+
 def test_weights_that_are_not_finite_never_take_the_place_of_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -224,8 +224,9 @@ class Config(Section):
             raise ValueError(f"training.input_size: {error}") from None
         if self.optimizer.warmup_steps > self.training.steps:
             raise ValueError(
-                f"optimizer.warmup_steps: Expected at most training.steps = {self.training.steps}. "
-                f"Received {self.optimizer.warmup_steps}."
+                f"optimizer.warmup_steps: Expected at most training.steps = {self.training.steps}. Received "
+                f"{self.optimizer.warmup_steps}: a shorter run takes a shorter warm-up, such as "
+                f"--set optimizer.warmup_steps={self.training.steps // 10}."
             )
         if self.optimizer.schedule == "exponential" and not self.optimizer.end_learning_rate:
             raise ValueError(

@@ -1,0 +1,61 @@
+"""Settings of the section `[optimizer]` reach the update rule: single updates, calculated by hand."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from keras_unet.training.config import config_from_dict
+from keras_unet.training.optimizers import build_optimizer
+
+
+def updated(
+    start: list[float], gradients: list[list[float]], precision: str = "float32", **settings: Any
+) -> list[float]:
+    """A variable after an update with each of the gradients, of losses scaled as the optimizer asks for."""
+    section = config_from_dict({"optimizer": {"learning_rate": 0.1, "momentum": 0.0, **settings}}).optimizer
+    optimizer = build_optimizer(section, 10, precision)
+    variable = keras.Variable(np.array(start, np.float32))
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply_gradients([(optimizer.scale_loss(tf.constant(gradient)), variable)])
+    return np.asarray(variable).tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "start", "gradients", "expected"),
+    [
+        ({"name": "sgd"}, [0.0], [[1.0], [2.0]], [-0.3]),
+        ({"name": "sgd", "momentum": 0.9}, [0.0], [[1.0], [1.0]], [-0.1 - (0.09 + 0.1)]),
+        ({"name": "sgd", "momentum": 0.9, "nesterov": True}, [0.0], [[1.0]], [-(0.9 * 0.1 + 0.1)]),
+        ({"name": "sgd", "clip_norm": 1.0}, [0.0, 0.0], [[3.0, 4.0]], [-0.06, -0.08]),
+        ({"name": "sgd", "clip_norm": 10.0}, [0.0, 0.0], [[3.0, 4.0]], [-0.3, -0.4]),
+        ({"name": "sgd", "weight_decay": 0.5}, [2.0], [[0.0]], [2.0 - 0.1 * 0.5 * 2.0]),
+        ({"name": "adam"}, [0.0, 0.0], [[5.0, -0.3]], [-0.1, 0.1]),
+        ({"name": "adam", "weight_decay": 0.5}, [2.0], [[1.0]], [2.0 - 0.1 * 0.5 * 2.0 - 0.1]),
+        ({"name": "adamw", "weight_decay": 0.5}, [2.0], [[1.0]], [2.0 - 0.1 * 0.5 * 2.0 - 0.1]),
+    ],
+)
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_an_update_is_the_one_calculated_by_hand(
+    settings: dict[str, Any], start: list[float], gradients: list[list[float]], expected: list[float], precision: str
+) -> None:
+    """With float16 too, whose scaled gradients are brought back before they are clipped."""
+    assert updated(start, gradients, precision, **settings) == pytest.approx(expected, rel=1e-4)
+
+
+def test_decay_and_warm_up_are_those_of_the_run() -> None:
+    """A cosine over 10 steps after 2 of rise: 0.05, 0.1, then from 0.1 down."""
+    section = config_from_dict(
+        {"optimizer": {"name": "sgd", "momentum": 0.0, "learning_rate": 0.1, "schedule": "cosine", "warmup_steps": 2}}
+    ).optimizer
+    optimizer, variable = build_optimizer(section, 10), keras.Variable(np.zeros(1, np.float32))
+    optimizer.build([variable])
+    values = [0.0]
+    for _ in range(10):
+        optimizer.apply_gradients([(tf.ones(1), variable)])
+        values.append(float(np.asarray(variable)[0]))
+    falling = [0.05 * (1 + np.cos(np.pi * step / 8)) for step in range(8)]
+    assert -np.diff(values) == pytest.approx([0.05, 0.1, *falling], abs=1e-6)

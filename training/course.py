@@ -72,9 +72,9 @@ class Course:
         log, board = CsvLog(self._folder.log, progress.step), Board(self._folder.tensorboard)
         bar = Bar(self._settings.steps, progress.step, self._say)
         batches = self._trainer.batches(self._batches_from(progress.step * self._settings.accumulate))
-        board.began(flattened(self._config.to_dict()))
         told = False
         try:
+            board.began(flattened(self._config.to_dict()))
             with StopRequest() as stop:
                 while not progress.finished and not (told := self._workers.any(bool(stop))):
                     if (figures := self._advance(batches, progress, bar, stop)) is None:
@@ -229,4 +229,5 @@ class Course:
 
     def _panels(self, validation: tf.data.Dataset) -> list[NDArray[np.uint8]]:
         tiles = validation.unbatch().take(_PANELS).as_numpy_iterator()
-        return [panel(*tile, self._trainer.classes(tile[0][None])[0]) for tile in tiles]
+        classes = self._trainer.classes
+        return [panel(image, label, weight, classes(image[None])[0]) for image, label, weight in tiles]

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages, Sample
-from keras_unet.datasets.labels import LabelKind, Meaning, NamedLabels, understand
+from keras_unet.datasets.label_values import NamedLabels
+from keras_unet.datasets.labels import LabelKind, Meaning, understand
 from keras_unet.datasets.pairing import IMAGE_WORDS, LABEL_WORDS, pair, words
 from keras_unet.datasets.unread import LabelFiles, collected, data_set, pixel_type_notes
 from keras_unet.image_io import (
@@ -59,7 +60,7 @@ def read_folder(
         ignore_label: label value of pixels without meaning.
         class_names: one name per class, background first.
         in_memory: whether to keep images and labels. If not, every file is read once now, to be checked, and again
-            whenever its sample is asked for; one file, of all its pages, is in memory at a time.
+            whenever its sample is asked for; the file read last is kept, of a stack with all its pages.
 
     Returns:
         The labelled images. Their `notes` say how files and values were understood.

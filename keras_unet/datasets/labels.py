@@ -17,11 +17,10 @@ from scipy import ndimage
 
 from keras_unet.arguments import check_class_names
 from keras_unet.datasets.base import Kind
+from keras_unet.datasets.label_values import LabelValues, NamedLabels, collect_values
 
 LabelKind = Literal["binary", "classes", "instances"]
 LABEL_KINDS: tuple[LabelKind, ...] = ("binary", "classes", "instances")
-
-NamedLabels = tuple[str, NDArray[Any]]
 
 _MOST_CODES = 16  # evenly spread grey values are taken for class codes up to this many
 _MOST_CLASSES = 64  # more distinct values in consecutive use are not taken for classes unasked
@@ -79,7 +78,7 @@ def understand(
             the message names the option that settles it.
     """
     _check_options(label_kind, num_classes)
-    found = _survey(files, ignore_label)
+    found = collect_values(files, ignore_label)
     if label_kind is None:
         label_kind = _guess(files, found, num_classes)
     if label_kind == "instances":
@@ -136,48 +135,9 @@ def _check_options(label_kind: str | None, num_classes: int | None) -> None:
         raise ValueError(f'Expected 2 classes with label_kind="{label_kind}". Received num_classes={num_classes}.')
 
 
-@dataclass(frozen=True)
-class _Survey:
-    """What label files hold, in their order.
-
-    Args:
-        names: of the files.
-        pages: number of label images in each.
-        per_file: values in each, but for the ignored one.
-    """
-
-    names: list[str]
-    pages: list[int]
-    per_file: list[set[int]]
-
-    @property
-    def values(self) -> list[int]:
-        """Values of all files, in order."""
-        return sorted(set().union(*self.per_file))
-
-    def first_with(self, value: int) -> str:
-        """Name of the first file that holds a value."""
-        return next(name for name, values in zip(self.names, self.per_file, strict=True) if value in values)
-
-
-def _survey(files: Sequence[NamedLabels], ignore_label: int | None) -> _Survey:
-    found = _Survey([], [], [])
-    for name, labels in files:
-        found.names.append(name)
-        found.pages.append(labels.size // (labels.shape[-2] * labels.shape[-1]))
-        found.per_file.append(set(np.unique(labels).tolist()) - {ignore_label})
+def _guess(files: Sequence[NamedLabels], found: LabelValues, num_classes: int | None) -> LabelKind:
     values = found.values
-    if not values:
-        raise ValueError(f"{found.names[0]}: expected labels. Received nothing but the ignored {ignore_label}.")
-    if values[0] < 0:
-        name = found.first_with(values[0])
-        raise ValueError(f"{name}: expected labels from 0. Received {values[0]}: name it as ignore_label if it is one.")
-    return found
-
-
-def _guess(files: Sequence[NamedLabels], found: _Survey, num_classes: int | None) -> LabelKind:
-    values = found.values
-    if _are_masks(found) or _is_lossy(found):
+    if found.are_masks or found.are_lossy:
         if values == [0]:
             raise ValueError(f"{found.names[0]}: expected labels of some object. Received 0 everywhere. {_ASK}")
         return "binary" if num_classes in (None, 2) else "classes"
@@ -192,20 +152,6 @@ def _guess(files: Sequence[NamedLabels], found: _Survey, num_classes: int | None
         f"{found.names[0]}: expected label values that tell what they are. Received {_listed(values)}, which could be "
         f"classes or object ids. {_ASK}"
     )
-
-
-def _are_masks(found: _Survey) -> bool:
-    """Each file has 0 and 1, or 0 and 255, or one of them alone."""
-    return all(values <= {0, 1} or values <= {0, 255} for values in found.per_file)
-
-
-def _is_lossy(found: _Survey) -> bool:
-    """Values near 0 and near 255 with nothing between: a mask that went through JPEG."""
-    values = found.values
-    low, high = [v for v in values if v < 64], [v for v in values if 192 <= v <= 255]
-    jpeg = any(name.lower().endswith((".jpg", ".jpeg")) for name in found.names)
-    several = len(low) >= 3 and len(high) >= 3
-    return len(low) + len(high) == len(values) > 2 and bool(low and high) and (jpeg or several)
 
 
 def _are_codes(values: list[int]) -> bool:
@@ -240,21 +186,21 @@ def _in_one_piece(labels: NDArray[Any]) -> list[bool]:
     return outcomes
 
 
-def _binary(found: _Survey) -> tuple[int, str]:
+def _binary(found: LabelValues) -> tuple[int, str]:
     """Threshold from which a value is foreground, and the sentence."""
     values = found.values
-    if _is_lossy(found):
+    if found.are_lossy:
         return 128, (
             f"Labels hold values near 0 and near 255 ({_listed(values)}), as lossy files do: "
             f"read as background below 128 and foreground from 128."
         )
     if values in ([0, 1], [0, 255]) or len(values) == 1:
         return 1, f"Labels hold {_listed(values)}: read as background (0) and foreground (not 0)."
-    mixed = " in different files" if _are_masks(found) else ""
+    mixed = " in different files" if found.are_masks else ""
     return 1, f"Labels hold {_listed(values)}{mixed}: 0 read as background, every other value as foreground."
 
 
-def _classes(found: _Survey, num_classes: int | None) -> _Classes:
+def _classes(found: LabelValues, num_classes: int | None) -> _Classes:
     values = found.values
     if _are_codes(values) and num_classes in (None, len(values)):
         codes = np.array(values)
@@ -269,7 +215,7 @@ def _classes(found: _Survey, num_classes: int | None) -> _Classes:
     return _Classes(count, _names(count), f"Labels are read as class numbers 0 to {count - 1}{unseen}.", lambda x: x)
 
 
-def _check_inside(found: _Survey, count: int, given: int | None) -> None:
+def _check_inside(found: LabelValues, count: int, given: int | None) -> None:
     values = found.values
     if given is None and (count > 256 or count > max(16, 2 * len(values))):
         raise ValueError(

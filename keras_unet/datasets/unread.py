@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from keras_unet.datasets.base import LabelledImages, Sample, check_channels
-from keras_unet.datasets.labels import NamedLabels
+from keras_unet.datasets.label_values import NamedLabels
 from keras_unet.image_io import read_label_stack
 
 Source = Callable[[], list[Sample]]

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -146,30 +147,57 @@ def assert_same_run(finished: tuple[Path, dict[str, Any]], other: tuple[Path, di
     assert logs[0] == logs[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "at"), [(signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGTERM, 4)])
 def test_a_signal_stops_a_run_with_a_checkpoint_of_its_step(
-    number: signal.Signals, finished: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    number: signal.Signals,
+    at: int,
+    finished: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In the middle of a line of the log; the run that goes on ends like one that was never stopped."""
+    """Between two lines of the log and at one; the run that goes on ends like one that was never stopped."""
     folder, said, run, handler = tmp_path / "run", [], Trainer.run, signal.getsignal(number)
 
     def until_told(self: Trainer, batches: Any, steps: int) -> float:
         loss = run(self, batches, 1)
-        if self.optimizer.iterations == 5:
+        if self.optimizer.iterations == at:
             os.kill(os.getpid(), number)
         return loss
 
-    config = tiny(training_steps_per_call=1)
+    config = tiny(training_steps_per_call=1, training_checkpoint_every=100)
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "run", until_told)
         with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
             training.run(config, folder, data=cells(), say=said.append)
     assert ended.type is KeyboardInterrupt if number == signal.SIGINT else ended.value.code == 143
-    assert said[-1] == "Stopped at step 5. The same command goes on from there."
-    assert steps_of(folder)[-1] == 5
+    assert said[-1] == f"Stopped at step {at}. The same command goes on from there."
+    assert steps_of(folder)[-1] == at
     assert signal.getsignal(number) is handler
     report = training.run(config, folder, data=cells(), say=said.append)
-    assert "Resuming at step 5 of 6." in said
+    assert f"Resuming at step {at} of 6." in said
+    assert_same_run(finished, (folder, report))
+
+
+@pytest.mark.parametrize("at", [3, 6])
+def test_a_signal_cuts_a_validation_short_which_is_made_anew(
+    at: int, finished: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of the run, and at its end."""
+    folder, said, validate = tmp_path / "run", [], Trainer.validate
+
+    def until_told(self: Trainer, tiles: Any) -> dict[str, float]:
+        if self.optimizer.iterations == at:
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert list(tiles) == []
+        return validate(self, tiles)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "validate", until_told)
+        with pytest.raises(SystemExit, match="143"), warnings.catch_warnings(action="ignore"):
+            training.run(tiny(training_checkpoint_every=100), folder, data=cells(), say=said.append)
+    assert said[-1] == f"Stopped at step {at}. The same command goes on from there."
+    assert len((folder / "log.csv").read_text().splitlines()) == 1 + {3: 1, 6: 3}[at]
+    report = training.run(tiny(training_checkpoint_every=100), folder, data=cells(), say=said.append)
     assert_same_run(finished, (folder, report))
 
 
@@ -284,7 +312,7 @@ def run_course(figures: list[float], path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(course.Course, "_panels", lambda self, dataset: [np.zeros((4, 4, 3), np.uint8)])
     monkeypatch.setattr(Checkpoints, "save", lambda self, trainer, progress: saved.append(progress.step))
     config = tiny(training_steps=10, training_validate_every=1, **changes)
-    progress = course.Course(fake, config, RunFolder(path), lambda step: None, object(), quiet).to_the_end()
+    progress = course.Course(fake, config, RunFolder(path), lambda step: None, [], quiet).to_the_end()
     return progress, fake, saved
 
 

@@ -48,6 +48,7 @@ class Progress:
         loss_sum: Losses since the last line of the log, added up.
         seconds: Time spent, over all starts of the run.
         finished: Why the run ended, or an empty text while it goes on.
+        due: Whether this step's line of the log and validation are yet to be made, as the run was told to end.
     """
 
     step: int = 0
@@ -57,6 +58,7 @@ class Progress:
     loss_sum: float = 0.0
     seconds: float = 0.0
     finished: str = ""
+    due: bool = False
 
 
 def snapshot(trainer: Trainer) -> Arrays:

@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,8 @@ class Course:
     """Trains, validates, logs and stores, each in its turn.
 
     Every stop of the loop (log, validation, checkpoint) is at a step that follows from the settings alone, so that a
-    resumed run stops where an uninterrupted one would. SIGINT and SIGTERM leave a checkpoint at the step they come in.
+    resumed run stops where an uninterrupted one would. SIGINT and SIGTERM leave a checkpoint at the step they come in;
+    a validation that they cut short is made anew.
 
     Args:
         trainer: With fresh weights; those of the last checkpoint are put in.
@@ -77,17 +79,19 @@ class Course:
             board.began(flattened(self._config.to_dict()))
             with StopRequest() as stop:
                 while not progress.finished and not (told := self._workers.any(bool(stop))):
-                    if (figures := self._advance(batches, progress, bar, stop)) is None:
+                    figures = self._advance(batches, progress, bar, stop)
+                    if figures is None or not self._judge(progress, figures, board, stop):
                         told = True
-                        self._check_weights(progress)
-                        self._checkpoints.save(self._trainer, progress)
                         break
-                    self._judge(progress, figures, board)
+                    progress.loss_sum, progress.due = 0.0, False
                     log.write(figures)
                     board.scalars(figures, progress.step)
                     self._store(progress)
-            if progress.finished:
-                board.ended()
+                if progress.finished:
+                    board.ended()
+                elif told:
+                    self._check_weights(progress)
+                    self._checkpoints.save(self._trainer, progress)
         finally:
             bar.close()
             board.close()
@@ -119,7 +123,8 @@ class Course:
         self, batches: Iterator[Any], progress: Progress, bar: Bar, request: StopRequest
     ) -> dict[str, float] | None:
         """Train up to the next stop; None if the run was told to end before it."""
-        begun, first, stop = time.monotonic(), progress.step, self._next_stop(progress.step)
+        begun, first = time.monotonic(), progress.step
+        stop = first if progress.due else self._next_stop(first)
         while progress.step < stop:
             steps = min(self._settings.steps_per_call, stop - progress.step)
             loss = self._train(batches, steps, progress.step * self._settings.accumulate)
@@ -133,10 +138,9 @@ class Course:
         progress.seconds += seconds
         if progress.step < stop:
             return None
-        total, progress.loss_sum = progress.loss_sum, 0.0
         return {
             "step": stop,
-            "loss": total / (stop - self._last_stop(first)),
+            "loss": progress.loss_sum / (stop - self._last_stop(stop - 1)),
             "learning_rate": self._trainer.learning_rate,
             "images_per_second": (stop - first) * self._tiles_per_step / max(seconds, 1e-9),
         }
@@ -177,8 +181,12 @@ class Course:
     def _periods(self) -> tuple[int, int, int]:
         return self._settings.log_every, self._settings.validate_every, self._settings.checkpoint_every
 
-    def _judge(self, progress: Progress, figures: dict[str, float], board: Board) -> None:
-        """Validate when it is time to, keep the best weights, and see whether the run should end."""
+    def _judge(self, progress: Progress, figures: dict[str, float], board: Board, request: StopRequest) -> bool:
+        """Validate when it is time to, keep the best weights, and see whether the run should end.
+
+        Returns:
+            False if the run was told to end before: then this is to be done again, and no figures are taken.
+        """
         settings = self._settings
         limit = settings.time_limit_minutes * 60
         if progress.step >= settings.steps:
@@ -187,11 +195,14 @@ class Course:
             progress.finished = f"time limit of {settings.time_limit_minutes:g} minutes"
         progress.finished = self._workers.chiefs(progress.finished)
         if self._validation is None or not (progress.finished or progress.step % settings.validate_every == 0):
-            return
+            return True
         self._check_weights(progress)
         begun = time.monotonic()
         with self._trainer.averaged_weights():
-            validated = self._workers.chiefs(self._trainer.validate(self._validation))
+            validated = self._validate(self._validation, request)
+            if validated is None:
+                progress.due, progress.finished = True, ""
+                return False
             figures |= {f"val_{name}": value for name, value in validated.items()}
             self._shown[f"val {settings.monitor}"] = validated[settings.monitor]
             board.panels(self._panels(self._validation), progress.step)
@@ -202,6 +213,16 @@ class Course:
         progress.seconds += time.monotonic() - begun
         if settings.patience and progress.stale >= settings.patience and not progress.finished:
             progress.finished = f"no better {settings.monitor} in {progress.stale} validations"
+        return True
+
+    def _validate(self, validation: tf.data.Dataset, request: StopRequest) -> dict[str, float] | None:
+        """Figures, or None if the run was told to end. Several workers, who would have to agree, go on to the end."""
+        if self._workers.count > 1:
+            return dict(self._workers.chiefs(self._trainer.validate(validation)))
+        if request:
+            return None
+        figures = self._trainer.validate(takewhile(lambda batch: not request, validation))
+        return None if request else figures
 
     def _keep_best(self, progress: Progress, figure: float) -> None:
         best = progress.best

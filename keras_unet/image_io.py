@@ -49,7 +49,7 @@ def read_image(path: FilePath) -> Pixels:
 
     Returns:
         `(height, width, channels)` in the file's dtype and range. Palettes become their colours (one channel if
-        all are grey); an alpha channel that is the same everywhere is dropped.
+        all are grey, used or not); an alpha channel that is the same everywhere is dropped, as is a transparent colour.
 
     Raises:
         ImageError: the file is not an image, is damaged, holds a stack, or NaN or infinite pixels.

@@ -259,7 +259,10 @@ def segment(
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.001, callback=_finite)] = 60.0,
     retries: Annotated[int, typer.Option(help="Further attempts if the server is busy or away.", min=0)] = 4,
     concurrency: Annotated[int, typer.Option(help="The most requests at a time.", min=1)] = 4,
-    max_message_bytes: Annotated[int, typer.Option(help="The longest request or answer.", min=1)] = 4 * 1024**2,
+    max_message_bytes: Annotated[
+        int | None,
+        typer.Option(help="The longest request or answer; 4 MiB by default, 64 MiB for raw pixels over REST.", min=1),
+    ] = None,
     headers: Annotated[
         list[str] | None, typer.Option("--header", help="Sent with every request.", metavar="NAME:VALUE")
     ] = None,

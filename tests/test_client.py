@@ -1,9 +1,11 @@
 """The client against a stand-in for TensorFlow Serving: what travels, what is joined, what a fault looks like."""
 
+import contextlib
 import socket
 import subprocess
 import sys
 import threading
+import time
 from functools import partial
 from pathlib import Path
 
@@ -210,6 +212,25 @@ def test_a_message_without_room_for_any_piece_is_refused(server):
         assert client.segment(noise(20, 70)).classes.shape == (20, 70)
 
 
+@pytest.mark.parametrize(
+    ("scheme", "form", "limit"),
+    [("http", PngFormat, 4), ("grpc", PngFormat, 4), ("grpc", RawFormat, 4), ("http", RawFormat, 64)],
+)
+def test_a_message_is_by_default_of_4_mib_and_of_64_for_raw_pixels_over_rest(scheme, form, limit):
+    """Of the paper's net the smallest piece is 208 x 208 pixels: as JSON alone longer than 4 MiB."""
+    if scheme == "grpc":
+        pytest.importorskip("grpc")
+    description = {**told(Geometry()), "num_classes": 2, "max_pixels": 2**26}
+    image = np.zeros((3000, 3000, 1), np.float32 if form is RawFormat else np.uint16)
+    with Client(f"{scheme}://localhost", "cells") as client:
+        parts = client._pieces(image, form, description)
+    pixels = max(image[part.sent].size for part in parts)
+    sent = pixels * form.bytes_per_pixel(image, 2, scheme == "http")
+    assert limit / 2 * 1024**2 < sent <= limit * 1024**2
+    smallest = 208 * 208 * RawFormat.bytes_per_pixel(image, 2, True)
+    assert 4 * 1024**2 < smallest < 64 * 1024**2
+
+
 @pytest.mark.parametrize("extra", [0, -200])
 def test_a_server_takes_every_message_up_to_its_limit(models, servers, extra):
     """Noise does not compress: what PNG adds has to be in the sum."""
@@ -250,6 +271,77 @@ def test_a_server_that_hangs_is_tried_again_and_then_told(server, scheme):
     with Client(address(server, scheme), "cells", **options) as client, pytest.raises(ServerError, match=sentence):
         client.segment(noise(20, 20))
     assert len(server.requests) == 4
+
+
+@contextlib.contextmanager
+def scripted(*parts, pause=0.05):
+    """The address of a server that answers everybody with these parts, one after the other."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # closed
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(pause)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+HEADER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n"
+
+
+@pytest.mark.parametrize("parts", [[HEADER, *[b" "] * 1000], [HEADER[:1], *[b"x"] * 1000]], ids=["body", "header"])
+def test_the_timeout_is_that_of_an_answer_that_drips(parts):
+    start = time.monotonic()
+    with scripted(*parts) as server, Client(f"http://{server}", "cells", timeout=0.5, retries=0) as client:
+        with pytest.raises(ServerError, match=r"Expected an answer from http://.* within 0.5 s. Received none"):
+            client.versions()
+        assert time.monotonic() - start < 10  # it would take 50
+
+
+def test_an_answer_and_what_it_redirects_to_have_one_timeout():
+    start = time.monotonic()
+    with scripted(HEADER, *[b" "] * 1000) as drip:
+        moved = [b"HTTP/1.1 302 Found\r\n", f"Location: http://{drip}/\r\nContent-Length: 0\r\n\r\n".encode()]
+        with (
+            scripted(*moved, pause=1.5) as server,
+            Client(f"http://{server}", "cells", timeout=2, retries=0) as client,
+            pytest.raises(ServerError, match=r"within 2 s"),
+        ):
+            client.versions()
+    assert time.monotonic() - start < 3.5  # which it would take if each had its own
+
+
+PORTS = r"speaks gRPC at port 8500 \(grpc://host:8500\) and REST at port 8501 \(http://host:8501\)\.$"
+
+
+def test_ports_that_were_swapped_are_told_at_once(server):
+    swapped = {address(server, "grpc").replace("grpc", "http"): "REST", server.rest.replace("http", "grpc"): "gRPC"}
+    for url, protocol in swapped.items():
+        with (
+            Client(url, "cells", retries=100) as client,
+            pytest.raises(ServerError, match=rf"^Expected {protocol} at {url}\. Received another .*{PORTS}"),
+        ):
+            client.segment(noise(5, 5))
+
+
+def test_an_answer_of_plain_http_to_grpc_is_told_at_once():
+    pytest.importorskip("grpc")
+    with (
+        scripted(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n", pause=0) as server,
+        Client(f"grpc://{server}", "cells", retries=100) as client,
+        pytest.raises(ServerError, match=PORTS),
+    ):
+        client.versions()
 
 
 @schemes
@@ -370,6 +462,7 @@ def test_probabilities_that_are_not_finite_are_no_answer():
         ({"url": "localhost:8501"}, "Expected an address such as"),
         ({"url": "ftp://localhost"}, "Expected an address such as"),
         ({"signature": "classes"}, "image_bytes, serving_default"),
+        ({"max_message_bytes": 0}, "max_message_bytes from 1"),
         ({"timeout": 0}, "timeout above 0"),
         ({"retries": -1}, "retries from 0"),
         ({"concurrency": 0}, "concurrency from 1"),
@@ -378,6 +471,23 @@ def test_probabilities_that_are_not_finite_are_no_answer():
 def test_illegal_arguments_are_refused(arguments, sentence):
     with pytest.raises(ValueError, match=sentence):
         Client(**{"url": "http://localhost", "model": "cells", **arguments})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://user:secret@host:8501",
+        "grpc://user:secret@host",
+        "https://user:se/cret@host",
+        "user:secret@host",
+        "http://secret@host",
+        "ftp://user:secret@[",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_told(url):
+    with pytest.raises(ValueError, match="without user and password, which travel as headers=") as refused:
+        Client(url, "cells")
+    assert "cret" not in str(refused.value)
 
 
 @pytest.mark.parametrize(

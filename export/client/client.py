@@ -41,16 +41,17 @@ class Client:
     answer equals that to the whole image, as far as the export is `tiled_equals_one_pass`.
 
     Args:
-        url: `http://host:8501` or `https://…` for REST, `grpc://host:8500` or `grpcs://…` for gRPC.
+        url: `http://host:8501` or `https://…` for REST, `grpc://host:8500` or `grpcs://…` for gRPC; no
+            user and password in it, which go into `headers`.
         model: Name of the model on the server.
         version: A version number, or a label such as `"stable"`; None for the server's newest. Give one where several
             images have to be segmented by the same version.
         signature: `"image_bytes"` (PNG) or `"serving_default"` (raw pixels, full precision); None to choose by image.
-        timeout: Seconds to wait for one answer.
+        timeout: Seconds within which an answer has to be complete.
         retries: Further attempts after errors that may pass: no connection, no answer in time, a busy server.
         concurrency: The most requests at a time.
-        max_message_bytes: The longest request or answer; gRPC libraries and proxies refuse more than 4 MiB unless told
-            otherwise.
+        max_message_bytes: The longest request or answer. None for 4 MiB, as gRPC libraries refuse more unless told
+            otherwise; for raw pixels over REST, which has no such limit, 64 MiB: JSON takes so much more for a pixel.
         headers: Sent with every request, such as `{"Authorization": "Bearer …"}`.
 
     Raises:
@@ -67,11 +68,13 @@ class Client:
         timeout: float = 60.0,
         retries: int = 4,
         concurrency: int = 4,
-        max_message_bytes: int = 4 * 1024**2,
+        max_message_bytes: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         if signature is not None and signature not in _FORMATS:
             raise ValueError(f"Expected a signature among {', '.join(_FORMATS)}. Received {signature!r}.")
+        if max_message_bytes is not None and max_message_bytes < 1:
+            raise ValueError(f"Expected max_message_bytes from 1, or None. Received {max_message_bytes}.")
         if not 0 < timeout <= _LONGEST or retries < 0 or concurrency < 1:
             raise ValueError(
                 f"Expected a timeout above 0 and up to {_LONGEST:g} s, retries from 0 and a concurrency from 1. "
@@ -190,14 +193,15 @@ class Client:
         self, pixels: NDArray[Any], form: type[PngFormat | RawFormat], description: Mapping[str, Any]
     ) -> list[pieces.Piece]:
         per_pixel = form.bytes_per_pixel(pixels, description["num_classes"], self._channel.json)
+        limit = self._max_message_bytes or form.usual_message_bytes(self._channel.json)
         height, width, _ = pixels.shape
         stride, context = pieces.stride_and_context(description)
         fewest = pieces.fewest_pixels(height, width, stride, context)
-        most = math.floor((self._max_message_bytes - _OVERHEAD) / per_pixel)
+        most = math.floor((limit - _OVERHEAD) / per_pixel)
         if most < fewest:
             raise ValueError(
                 f"Expected max_message_bytes of at least {math.ceil(fewest * per_pixel) + _OVERHEAD} for this model, "
-                f"or uint8 or uint16 pixels, or a grpc:// address. Received {self._max_message_bytes}."
+                f"or uint8 or uint16 pixels, or a grpc:// address. Received {limit}."
             )
         if form is PngFormat:  # an encoded image may be refused by its size alone
             most = min(most, max(fewest, description["max_pixels"]))
@@ -223,8 +227,18 @@ def _check_headers(headers: Mapping[str, str]) -> None:
 
 
 def _channel(
-    url: str, model: str, version: int | str | None, timeout: float, headers: Mapping[str, str], max_message_bytes: int
+    url: str,
+    model: str,
+    version: int | str | None,
+    timeout: float,
+    headers: Mapping[str, str],
+    max_message_bytes: int | None,
 ) -> Channel:
+    if "@" in url:  # which is not shown: addresses get logged
+        raise ValueError(
+            "Expected an address without user and password, which travel as headers={'Authorization': …} (--header). "
+            "Received an address that holds an @."
+        )
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.netloc:
         raise ValueError(f"Expected an address such as http://host:8501 or grpc://host:8500. Received {url!r}.")

@@ -22,6 +22,19 @@ class RefusedError(ServerError, ValueError):
     """The server refused what was sent; the message is the server's sentence."""
 
 
+def other_protocol(protocol: str, address: str) -> ServerError:
+    """The error for a server that speaks, but not the protocol of its address.
+
+    Args:
+        protocol: What was expected, `"REST"` or `"gRPC"`.
+        address: Address of the server.
+    """
+    return ServerError(
+        f"Expected {protocol} at {address}. Received another protocol: TensorFlow Serving speaks gRPC at port 8500 "
+        "(grpc://host:8500) and REST at port 8501 (http://host:8501)."
+    )
+
+
 def server_error(status: str, text: str, address: str, model: str, timeout: float) -> ServerError:
     """The error for a status that is not OK.
 

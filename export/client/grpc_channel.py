@@ -5,8 +5,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .errors import ServerError, server_error
+from .errors import ServerError, other_protocol, server_error
 
+_OF_HTTP_1 = ("Expected SETTINGS frame", "http1.x")  # in what grpcio says of a server that answers in plain HTTP
 _OWN_LIMIT = 4 * 1024**2  # bytes that grpcio takes in a message unless told otherwise
 
 
@@ -20,7 +21,7 @@ class GrpcChannel:
         timeout: Seconds to wait for an answer.
         headers: Sent with every request, such as authorization.
         encrypted: Whether to speak TLS.
-        max_message_bytes: The longest answer to accept.
+        max_message_bytes: The longest answer to accept; None for what grpcio accepts.
 
     Raises:
         ValueError: If grpcio is not installed.
@@ -37,7 +38,7 @@ class GrpcChannel:
         timeout: float,
         headers: Mapping[str, str],
         encrypted: bool,
-        max_message_bytes: int,
+        max_message_bytes: int | None,
     ) -> None:
         try:
             import grpc
@@ -52,7 +53,7 @@ class GrpcChannel:
         self._address, self._model, self._timeout = f"{'grpcs' if encrypted else 'grpc'}://{address}", model, timeout
         self._version = version
         self._metadata = [(name.lower(), value) for name, value in headers.items()]
-        options = [("grpc.max_receive_message_length", max(max_message_bytes, _OWN_LIMIT))]
+        options = [("grpc.max_receive_message_length", max(max_message_bytes or 0, _OWN_LIMIT))]
         self._channel = (
             grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
             if encrypted
@@ -110,4 +111,6 @@ class GrpcChannel:
             return method(request, timeout=self._timeout, metadata=self._metadata)
         except self._grpc.RpcError as error:
             status, text = error.code().name, error.details() or ""
+            if any(part in text for part in _OF_HTTP_1):
+                raise other_protocol("gRPC", self._address) from None
             raise server_error(status, text, self._address, self._model, self._timeout) from None

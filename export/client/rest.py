@@ -2,17 +2,21 @@
 
 import base64
 import http.client
+import io
 import json
+import socket
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ServerError, server_error
+from .errors import ServerError, other_protocol, server_error
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -34,7 +38,7 @@ class RestChannel:
         url: Address of the server, such as `"http://localhost:8501"`.
         model: Name of the model.
         version: A version number, a label, or None for the newest version.
-        timeout: Seconds to wait for an answer.
+        timeout: Seconds within which an answer has to be complete.
         headers: Sent with every request, such as authorization.
     """
 
@@ -46,6 +50,7 @@ class RestChannel:
     ) -> None:
         self._address, self._model, self._timeout, self._headers = url, model, timeout, dict(headers)
         kind = "labels" if isinstance(version, str) else "versions"
+        self._opener = urllib.request.build_opener(_HttpInTime, _HttpsInTime)
         chosen = "" if version is None else f"/{kind}/{urllib.parse.quote(str(version), safe='')}"
         self._url = f"{url}/v1/models/{urllib.parse.quote(model, safe='')}{chosen}"
 
@@ -88,12 +93,14 @@ class RestChannel:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
         request = urllib.request.Request(url, data, {"Content-Type": "application/json", **self._headers})
         try:
-            with urllib.request.urlopen(request, timeout=self._timeout) as response:
+            with self._opener.open(request, timeout=self._timeout) as response:
                 text = response.read()
         except urllib.error.HTTPError as error:
             status = _STATUSES.get(error.code, f"HTTP status {error.code}")
             raise self._error(status, _error_text(error)) from None
         except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
+                raise other_protocol("REST", self._address) from None
             reason = getattr(error, "reason", error)
             status = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
             raise self._error(status, str(reason)) from None
@@ -104,6 +111,59 @@ class RestChannel:
 
     def _error(self, status: str, text: str) -> ServerError:
         return server_error(status, text, self._address, self._model, self._timeout)
+
+
+class _InTime:
+    """Makes the time-out that of the whole answer: alone it is that of each piece, and a server may drip."""
+
+    def do_open(self, http_class: Any, req: urllib.request.Request, **options: Any) -> http.client.HTTPResponse:
+        seconds: float = req.timeout  # type: ignore[assignment]  # given to every request
+        deadline = time.monotonic() + seconds
+
+        def connection(host: str, **more: Any) -> http.client.HTTPConnection:
+            made: http.client.HTTPConnection = http_class(host, **more)
+            made.response_class = partial(_ResponseInTime, deadline=deadline)  # type: ignore[assignment]
+            return made
+
+        response: http.client.HTTPResponse = super().do_open(connection, req, **options)  # type: ignore[misc]
+        # What a redirection may take; 0 would mean not to wait at all.
+        req.timeout = max(deadline - time.monotonic(), 0.001)
+        return response
+
+
+class _HttpInTime(_InTime, urllib.request.HTTPHandler):
+    pass
+
+
+class _HttpsInTime(_InTime, urllib.request.HTTPSHandler):
+    pass
+
+
+class _ResponseInTime(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *arguments: Any, deadline: float, **options: Any) -> None:
+        super().__init__(sock, *arguments, **options)
+        self.fp = io.BufferedReader(_StreamInTime(sock, self.fp.detach(), deadline))
+
+
+class _StreamInTime(io.RawIOBase):
+    """What a socket receives until a deadline."""
+
+    def __init__(self, sock: socket.socket, stream: io.RawIOBase, deadline: float) -> None:
+        self._socket, self._stream, self._deadline = sock, stream, deadline
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("timed out")
+        self._socket.settimeout(left)
+        return self._stream.readinto(buffer)
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
 
 
 def _error_text(error: urllib.error.HTTPError) -> str:

@@ -214,7 +214,10 @@ def predict(
     pyramid_level: Annotated[
         int | None, typer.Option("--level", help="With --stream: level of a pyramid, 0 the largest.", min=0)
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="With --stream: replace results that exist.")] = False,
+    overwrite: Annotated[
+        bool,
+        typer.Option("--overwrite", help="With --stream: replace results that exist; by default left as they are."),
+    ] = False,
 ) -> None:
     """Segment images of any size: labels, probabilities and a coloured overlay for each; one of them with --stream."""
     _check_object_options(instances, threshold, min_size)

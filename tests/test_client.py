@@ -683,6 +683,18 @@ def test_the_command_writes_labels_foreground_overlay_and_instances(models, serv
         np.testing.assert_array_equal(image_io.read_labels(out / "one_instances.tif"), found)
 
 
+def test_the_command_warns_of_pixels_far_from_the_models(server, tmp_path):
+    Image.fromarray(noise(9, 9)[..., 0]).save(tmp_path / "8-bit.png")
+    cv2.imwrite(str(tmp_path / "16-bit.png"), noise(9, 9, 1, np.uint16))
+    files = (tmp_path / "8-bit.png", tmp_path / "16-bit.png")
+    done = command(server.rest, *files, "--model", "cells", "--out", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    told = [line for line in done.stderr.splitlines() if "far from" in line]
+    assert len(told) == 1
+    assert "8-bit.png" in told[0]
+    assert "(uint8), are far from the 0 to 65535 of" in told[0]
+
+
 def test_the_command_ends_in_one_sentence_and_status_1(server, tmp_path):
     Image.fromarray(noise(9, 9)[..., 0]).save(tmp_path / "grey.png")
     Image.fromarray(noise(9, 9, 3)).save(tmp_path / "colour.png")

@@ -569,6 +569,44 @@ def test_command_streams_files_and_stores(tmp_path, model):
         np.testing.assert_array_equal(labels, ku.predict(model, image, tile=44).argmax(-1))
 
 
+def test_command_leaves_out_what_is_finished_and_goes_on(tmp_path, exported):
+    out = tmp_path / "out"
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, noise(20, 20))
+    arguments = (exported, "--out", out, "--stream")
+    assert command(*arguments, tmp_path / "a.tif").exit_code == 0
+    finished = (out / "a_labels.tif").stat()
+    done = command(*arguments, tmp_path / "a.tif", tmp_path / "b.tif")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.split() == [str(out / "b_labels.tif")]
+    line = f"{out / 'a_labels.tif'}: exists, so {tmp_path / 'a.tif'} is left out; --overwrite replaces it."
+    assert done.stderr.splitlines().count(line) == 1
+    assert (out / "a_labels.tif").stat() == finished
+    done = command(*arguments, tmp_path / "a.tif")
+    assert (done.exit_code, done.stdout, done.stderr) == (0, "", line + "\n")
+    assert command(*arguments, tmp_path / "a.tif", "--overwrite").stdout.split() == [str(out / "a_labels.tif")]
+    assert (out / "a_labels.tif").stat() != finished
+
+
+def test_another_folder_in_place_of_a_result_is_no_finished_one(tmp_path, exported):
+    tifffile.imwrite(tmp_path / "a.tif", noise(20, 20))
+    mine = tmp_path / "out" / "a_labels.tif" / "mine.txt"
+    mine.parent.mkdir(parents=True)
+    mine.touch()
+    done = command(exported, tmp_path / "a.tif", "--out", tmp_path / "out", "--stream")
+    assert isinstance(done.exception, FileExistsError)
+    assert mine.exists()
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("uint16", 200), ("float32", 1 / 250), ("uint8", 1)])
+def test_command_warns_once_of_pixels_far_from_the_models(tmp_path, small, model, dtype, scale):
+    model.save(tmp_path / "net.keras")
+    tifffile.imwrite(tmp_path / "a.tif", (noise(200, 90) * np.float64(scale)).astype(dtype))
+    done = command(tmp_path / "net.keras", tmp_path / "a.tif", "--stream", "--out", tmp_path / "out", "--tile", "44")
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("far from the 0 to 255 of") == (dtype != "uint8")
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -11,14 +11,29 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import image_io, pictures
+from keras_unet.commands.value_range import check_range
 from keras_unet.instances import class_components, connected_components
 from keras_unet.instances import instances as find_instances
 
 if TYPE_CHECKING:
     from keras_unet.unet import UNet
 
-Segmenter = Callable[[NDArray[Any]], NDArray[np.float32]]
-"""An image `(height, width, channels)` to probabilities `(height, width, classes)`."""
+
+@dataclass(frozen=True)
+class Segmenter:
+    """A model that is called with an image.
+
+    Args:
+        probabilities: From an image `(height, width, channels)` to probabilities `(height, width, classes)`.
+        value_range: `(low, high)` of the pixels that it was trained on.
+    """
+
+    probabilities: Callable[[NDArray[Any]], NDArray[np.float32]]
+    value_range: Sequence[float]
+
+    def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Probabilities of an image."""
+        return self.probabilities(image)
 
 
 @dataclass(frozen=True)
@@ -93,7 +108,7 @@ def proof_in_words(description: dict[str, Any]) -> str:
 
 
 def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> Segmenter:
-    """A function that segments images with whatever `path` holds.
+    """Something that segments images with whatever `path` holds.
 
     Args:
         path: A run folder, a `.keras` file, or an exported model (its folder, or one version in it).
@@ -111,7 +126,7 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
 
         check_averaging(averaging)
         net = load_keras(path)
-        return lambda image: predict(net, image, tile=tile, averaging=averaging)
+        return Segmenter(lambda image: predict(net, image, tile=tile, averaging=averaging), net.value_range)
     if tile is not None:
         raise ValueError("Expected no tile for an exported model: its tile was fixed at export. Received --tile.")
     if averaging != "none":
@@ -132,7 +147,7 @@ def exported_version(path: Path) -> Path | None:
 def _served(folder: Path) -> Segmenter:
     import tensorflow as tf
 
-    from keras_unet.export import sentence
+    from keras_unet.export import read_description, sentence
 
     try:
         module = tf.saved_model.load(str(folder))
@@ -153,7 +168,7 @@ def _served(folder: Path) -> Segmenter:
         return np.asarray(probabilities[0])
 
     segment.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
-    return segment
+    return Segmenter(segment, read_description(folder)["input"]["value_range"])
 
 
 def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -206,7 +221,8 @@ def predict_files(
     """Segment image files, one after the other; with `settings` the number of objects of each is printed.
 
     For an image `cells.tif` the folder gets `cells_labels.png` (most probable class), `cells_probabilities.tif`,
-    `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of a stack are numbered from 0.
+    `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of a stack are numbered from 0. A file whose
+    pixels are far from those that the model was trained on is told on stderr.
 
     Args:
         segment: From `open_model`.
@@ -223,6 +239,7 @@ def predict_files(
     files, taken = image_files(paths, out), set[str]()
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
         pages = image_io.read_stack(file)
+        check_range(file, pages, segment.value_range)
         for number, page in enumerate(pages):
             stem = page_name(file, number, len(pages), taken)
             try:

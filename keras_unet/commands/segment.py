@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from keras_unet import image_io
 from keras_unet.commands.prediction import InstanceSettings, image_files, page_name, write_results
+from keras_unet.commands.value_range import check_range
 from keras_unet.export.client import Client, Segmentation
 from keras_unet.export.client.parallel import ordered_map
 
@@ -27,7 +28,7 @@ def segment_files(
 
     For an image `cells.tif` the folder gets `cells_labels.png` (most probable class), `cells_foreground.tif`
     (probability of anything but background), `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of
-    a stack are numbered from 0.
+    a stack are numbered from 0. A file whose pixels are far from those that the model was trained on is told on stderr.
 
     Args:
         client: Knows the server.
@@ -50,7 +51,7 @@ def segment_files(
         except ValueError as error:
             raise ValueError(f"{page.file}: {error}") from error
 
-    for page, result in ordered_map(segment, _pages(files), client.concurrency):
+    for page, result in ordered_map(segment, _pages(files, client), client.concurrency):
         labels, planes = result.classes.astype(np.int32), {"foreground.tif": result.foreground[..., None]}
         yield from write_results(out / page.stem, page.image, labels, result.foreground, planes, settings)
 
@@ -60,9 +61,10 @@ def object_threshold(client: Client) -> float:
     return float(client.description()["metadata"].get("threshold", 0.5))
 
 
-def _pages(files: Sequence[Path]) -> Iterator[_Page]:
+def _pages(files: Sequence[Path], client: Client) -> Iterator[_Page]:
     taken = set[str]()
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
         pages = image_io.read_stack(file)
+        check_range(file, pages, client.description()["input"].get("value_range"))
         for number, image in enumerate(pages):
             yield _Page(file, page_name(file, number, len(pages), taken), image)

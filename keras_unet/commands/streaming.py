@@ -1,16 +1,19 @@
 """`keras-unet predict --stream`: images larger than memory, segmented from file to file."""
 
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from keras_unet.commands.prediction import check_names, exported_version, image_files, load_keras
+from keras_unet.commands.value_range import RangeCheck
 from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
 from keras_unet.streaming import stream
-from keras_unet.targets import partial_settings
+from keras_unet.targets import check_target, partial_settings
 from keras_unet.windows import Pixels
 
 FORMATS = ("tif", "zarr")
@@ -33,6 +36,9 @@ def stream_files(
 ) -> Iterator[Path]:
     """Segment image files and Zarr stores part by part; what was begun by an earlier call is gone on with.
 
+    An image whose result exists is left out, which is told on stderr, as are pixels far from those that the model was
+    trained on.
+
     Args:
         model: A run folder, a `.keras` file or an exported model.
         paths: Images, Zarr stores (folders that end in `.zarr`) and folders of images.
@@ -49,7 +55,7 @@ def stream_files(
 
     Raises:
         ValueError: If a choice is unknown, or an image does not fit the model.
-        FileExistsError: If a result exists.
+        FileExistsError: If a folder that is no Zarr store stands where a result belongs.
     """
     if output not in OUTPUTS:
         raise ValueError(f"Expected an output among {', '.join(OUTPUTS)}. Received {output!r}.")
@@ -61,16 +67,24 @@ def stream_files(
     if exported is not None and (tile is not None or averaging != "none"):
         given = "--averaging" if tile is None else "--tile"
         raise ValueError(f"Expected an exported model as it is: tile and averaging were fixed. Received {given}.")
-    opened = load_keras(model) if exported is None else served_segmenter(exported, output)
+    opened, value_range = _opened(model, exported, output)
     sources = [*stores, *(image_files(others, out) if others else [])]
     check_names(sources)
     for source in sources:
         target = out / f"{source.stem}_{_NAMES[output]}.{file_format}"
+        if target.exists() and not overwrite:
+            check_target(target, overwrite=True)
+            print(f"{target}: exists, so {source} is left out; --overwrite replaces it.", file=sys.stderr)
+            continue
         segmenter = opened
         if exported is None:
             chosen = tile or partial_settings(target).get("tile")
             segmenter = net_segmenter(opened, chosen, output, averaging=averaging)
-        yield stream(segmenter, source, target, level=level, overwrite=overwrite, progress=True)
+        check = RangeCheck(source, value_range)
+        segmenter = _watched(segmenter, check)
+        written = stream(segmenter, source, target, level=level, overwrite=overwrite, progress=True)
+        check.finish()
+        yield written
 
 
 def served_segmenter(folder: Path, output: str) -> Segmenter:
@@ -126,6 +140,32 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
         settings={"model": _digest(folder), "output": output, "tensorflow": tf.__version__},
         pieces=pieces,
     )
+
+
+def _watched(segmenter: Segmenter, check: RangeCheck) -> Segmenter:
+    """A segmenter whose pixels are checked on their way."""
+
+    def pieces(size: tuple[int, int], dtype: np.dtype[Any]) -> Pieces:
+        cut = segmenter.pieces(size, dtype)
+        values = size[0] * size[1] * segmenter.channels
+
+        def run(pixels: Pixels) -> Pixels:
+            check.add(pixels, values)
+            return cut.run(pixels)
+
+        return replace(cut, run=run)
+
+    return replace(segmenter, pieces=pieces)
+
+
+def _opened(model: Path, exported: Path | None, output: str) -> tuple[Any, Sequence[float]]:
+    """A net, or the segmenter of an exported model; and the range of pixels that it was trained on."""
+    if exported is None:
+        net = load_keras(model)
+        return net, net.value_range
+    from keras_unet.export import read_description
+
+    return served_segmenter(exported, output), read_description(exported)["input"]["value_range"]
 
 
 def _digest(folder: Path) -> str:

@@ -8,7 +8,7 @@ from keras_unet.arguments import whole_number
 from keras_unet.geometry import Geometry
 
 _LARGEST_TILE = 1024  # pixels; past that, a larger tile of the paper's net saves less than 7 % of the arithmetic
-_BYTES_PER_FILTER = 32  # measured peak of a forward pass on CPU: 10 to 24 bytes per tile pixel and top-level filter
+BYTES_PER_FILTER = 32  # measured peak of a forward pass on CPU: 10 to 24 bytes per tile pixel and top-level filter
 _FALLBACK_MEMORY = 2 * 1024**3
 
 
@@ -25,7 +25,7 @@ def tile_context(geometry: Geometry) -> int:
 def default_tile(geometry: Geometry, filters: int, memory: int) -> int:
     """The largest tile size, in input pixels and at most 1024, whose forward pass takes about `memory` bytes."""
     smallest = tile_context(geometry) + geometry.stride
-    side = min(math.isqrt(memory // (filters * _BYTES_PER_FILTER)), _LARGEST_TILE)
+    side = min(math.isqrt(memory // (filters * BYTES_PER_FILTER)), _LARGEST_TILE)
     return smallest + max(side - smallest, 0) // geometry.stride * geometry.stride
 
 

@@ -1,21 +1,35 @@
 """The challenges' own metrics, on NumPy arrays.
 
-ISBI 2012 EM segmentation challenge: `warping_error`, `rand_error`, `pixel_error`.
+ISBI 2012 EM segmentation challenge: `warping_error`, `rand_error`, `pixel_error`; the later scores `v_rand`, `v_info`.
 Cell Tracking Challenge: `seg_measure`.
 """
 
 from keras_unet.challenge.pixel import pixel_error
 from keras_unet.challenge.rand import rand_error, rand_f_score
 from keras_unet.challenge.seg import object_jaccards, seg_measure
+from keras_unet.challenge.split_merge import (
+    ScoreCurve,
+    SplitMerge,
+    information_scores,
+    rand_scores,
+    v_info,
+    v_rand,
+)
 from keras_unet.challenge.stacks import THRESHOLDS
 from keras_unet.challenge.warping import warping_error
 
 __all__ = [
     "THRESHOLDS",
+    "ScoreCurve",
+    "SplitMerge",
+    "information_scores",
     "object_jaccards",
     "pixel_error",
     "rand_error",
     "rand_f_score",
+    "rand_scores",
     "seg_measure",
+    "v_info",
+    "v_rand",
     "warping_error",
 ]

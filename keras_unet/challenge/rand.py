@@ -1,21 +1,13 @@
-"""Rand error of the ISBI 2012 EM challenge: the foreground-restricted Rand F-score."""
+"""Rand error of the ISBI 2012 EM challenge: one minus the foreground-restricted Rand F-score, V_rand."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-import numpy as np
 import numpy.typing as npt
 
-from keras_unet.challenge.stacks import (
-    THRESHOLDS,
-    LabelStack,
-    check_has_cells,
-    read_labels,
-    read_pair,
-    read_thresholds,
-)
-from keras_unet.instances import Labels, check_same_shape, connected_components, contingency
+from keras_unet.challenge.split_merge import rand_scores, v_rand
+from keras_unet.challenge.stacks import THRESHOLDS
 
 
 def rand_error(truth: npt.ArrayLike, probability: npt.ArrayLike, thresholds: Sequence[float] = THRESHOLDS) -> float:
@@ -35,20 +27,14 @@ def rand_error(truth: npt.ArrayLike, probability: npt.ArrayLike, thresholds: Seq
 
     Reference: Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015).
     """
-    labels, cell_probability = read_pair(truth, probability)
-    check_has_cells(labels)
-    cells = [objects(one) for one in labels]
-    limits = read_thresholds(thresholds)
-    return 1 - max(_f_score(cells, map(connected_components, cell_probability > limit)) for limit in limits)
+    return 1 - v_rand(truth, probability, thresholds).best.f_score
 
 
 def rand_f_score(truth: npt.ArrayLike, result: npt.ArrayLike) -> float:
     """Rand F-score of one segmentation, restricted to the truth's foreground.
 
     The F-score of the statement "these two pixels lie in one object" over all pairs of the truth's
-    cell pixels in a slice, a pixel paired with itself included. Where the result has background,
-    each pixel is an object of its own. Pairs are summed over slices before the score is taken.
-    Objects are 4-connected components; where they carry ids, cells that touch stay different.
+    cell pixels in a slice; `rand_scores` says how pairs are counted and gives the two parts.
 
     Args:
         truth: (height, width) or (slices, height, width), a mask or ids, nonzero is cell.
@@ -60,42 +46,4 @@ def rand_f_score(truth: npt.ArrayLike, result: npt.ArrayLike) -> float:
     Raises:
         ValueError: shapes that differ, values that are not integers, or a truth without cells.
     """
-    labels, found = read_labels(truth, "truth"), read_labels(result, "result")
-    check_same_shape(labels, found)
-    check_has_cells(labels)
-    return _f_score([objects(one) for one in labels], map(objects, found))
-
-
-def objects(labels: Labels) -> Labels:
-    """4-connected components of (height, width) labels, parted further where their ids differ."""
-    components = connected_components(labels)
-    inside = labels > 0
-    ids = labels[inside]
-    if ids.size == 0 or ids.min() == ids.max():
-        return components
-    keys = components[inside].astype(np.int64) * (int(ids.max()) + 1) + ids
-    components[inside] = np.unique(keys, return_inverse=True)[1] + 1
-    return components
-
-
-def _f_score(truth: Sequence[Labels], result: Iterable[Labels]) -> float:
-    pairs = [_count_pairs(cells, found) for cells, found in zip(truth, result, strict=True)]
-    in_truth, in_result, in_both = np.sum(pairs, axis=0)
-    return float(2 * in_both / (in_truth + in_result))
-
-
-def _count_pairs(truth: LabelStack, result: LabelStack) -> tuple[float, float, float]:
-    """Ordered pairs of truth foreground pixels that share an object in the truth, the result, both."""
-    table = contingency(truth, result)
-    foreground, found = table.truth > 0, (table.truth > 0) & (table.result > 0)
-    # Pairs of a pixel with itself are all that background of the result has: it is no object.
-    alone = table.pixels[foreground].sum() - table.pixels[found].sum()
-    return (
-        _sum_of_squares(table.truth[foreground], table.pixels[foreground]),
-        _sum_of_squares(table.result[found], table.pixels[found]) + alone,
-        float(np.square(table.pixels[found].astype(np.float64)).sum()) + alone,
-    )
-
-
-def _sum_of_squares(ids: npt.NDArray[np.int64], pixels: npt.NDArray[np.int64]) -> float:
-    return float(np.square(np.bincount(ids, weights=pixels)).sum())
+    return rand_scores(truth, result).f_score

@@ -14,6 +14,9 @@ from hypothesis.extra.numpy import arrays
 from scipy import ndimage, stats
 
 from keras_unet.challenge import (
+    det_measure,
+    det_of_sequence,
+    detection_errors,
     information_scores,
     object_jaccards,
     pixel_error,
@@ -21,6 +24,7 @@ from keras_unet.challenge import (
     rand_f_score,
     rand_scores,
     seg_measure,
+    seg_of_sequence,
     v_info,
     v_rand,
     warping_error,
@@ -437,6 +441,7 @@ def test_seg_of_the_challenges_testing_dataset(real_data):
     reference, result = read_frames(folder / "01_GT/SEG", "*.tif"), read_frames(folder / "01_RES", "*.tif")
     assert len(reference) == 18
     assert seg_measure(reference, result) == pytest.approx(0.232874, abs=5e-7)
+    assert seg_of_sequence(folder, "01") == seg_measure(reference, result)
 
 
 def test_every_jaccard_of_the_challenges_log(real_data):
@@ -486,6 +491,131 @@ def test_every_object_weighs_the_same_whatever_its_frame():
 def test_bad_frames_are_refused(reference, result, message):
     with pytest.raises(ValueError, match=message):
         seg_measure(reference, result)
+
+
+# DET
+
+
+def test_det_of_the_challenges_testing_dataset(real_data):
+    folder = real_data / "ctc_evaluation_vectors/testing_dataset"
+    assert det_of_sequence(folder, "03") == pytest.approx(0.688, abs=5e-7)
+    assert det_of_sequence(folder, "03", penalise_extras=False) == pytest.approx(0.7, abs=5e-7)
+    reference, result = read_frames(folder / "03_GT/TRA", "*.tif"), read_frames(folder / "03_RES", "mask*.tif")
+    assert det_measure(reference, result) == det_of_sequence(folder, "03")
+
+
+def test_every_detection_error_of_the_challenges_log(real_data):
+    folder = real_data / "ctc_evaluation_vectors/testing_dataset"
+    blocks = re.split(r"-{10}(.+?)-{10}", (folder / "03_RES/TRA_log.txt").read_text())[1:]
+    frames_of = {
+        title.split(" (")[0]: [int(frame) for frame in re.findall(r"^T=(\d+)", lines, re.MULTILINE)]
+        for title, lines in zip(blocks[::2], blocks[1::2], strict=True)
+    }
+    pairs = zip(read_frames(folder / "03_GT/TRA", "*.tif"), read_frames(folder / "03_RES", "mask*.tif"), strict=True)
+    for frame, pair in enumerate(pairs):
+        assert detection_errors(*pair)[:3] == (
+            frames_of["Splitting Operations"].count(frame),
+            frames_of["False Negative Vertices"].count(frame),
+            frames_of["False Positive Vertices"].count(frame),
+        )
+
+
+def test_detection_errors_known_answers():
+    reference = np.array([[1, 1, 0, 2, 2, 0, 3, 3, 0, 4, 4, 0]])
+    assert detection_errors(reference, reference) == (0, 0, 0, 4)
+    assert detection_errors(reference, np.ones_like(reference)) == (3, 0, 0, 4)
+    assert detection_errors(reference, np.zeros_like(reference)) == (0, 4, 0, 4)
+    # 5 finds markers 1 and 2, 6 half of marker 3 and thus none, 7 lies apart.
+    assert detection_errors(reference, np.array([[5, 5, 5, 5, 5, 0, 0, 6, 6, 0, 0, 7]])) == (1, 2, 2, 4)
+
+
+def test_det_weighs_splits_by_5_misses_by_10_and_extras_by_1():
+    reference = np.array([[[1, 1, 0, 2, 2, 0, 0]], [[3, 3, 0, 4, 4, 0, 0]]])
+    result = np.array([[[1, 1, 1, 1, 1, 0, 0]], [[3, 3, 0, 0, 0, 0, 9]]])
+    assert det_measure(reference, result) == pytest.approx(1 - (5 + 10 + 1) / 40)
+    assert det_measure(reference, result, penalise_extras=False) == pytest.approx(1 - 15 / 40)
+
+
+def test_det_is_never_negative():
+    reference = np.zeros((5, 5), int)
+    reference[2, 2] = 1
+    assert det_measure(reference, np.arange(1, 26).reshape(5, 5) * (reference == 0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("reference", "result", "message"),
+    [
+        (np.ones((2, 3, 3), int), np.ones((1, 3, 3), int), "as many result frames.*1 and 2"),
+        (np.zeros((3, 3), int), np.ones((3, 3), int), "at least one reference marker"),
+        ([], [], "at least one reference marker"),
+        (np.ones((3, 3), int), np.ones((3, 3)), "result of integer ids.*float64"),
+    ],
+)
+def test_bad_frames_of_markers_are_refused(reference, result, message):
+    with pytest.raises(ValueError, match=message):
+        det_measure(reference, result)
+
+
+# The challenge's folders
+
+
+def write_masks(folder, masks):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, labels in masks.items():
+        tifffile.imwrite(folder / name, np.asarray(labels, np.uint16), photometric="minisblack")
+
+
+def test_sequences_are_read_by_frame_whatever_the_digits_and_the_result_folder(tmp_path):
+    cell, nothing = [[1, 1], [0, 0]], [[0, 0], [0, 0]]
+    write_masks(tmp_path / "02_GT/SEG", {"man_seg0003.tif": cell, "man_seg0010.tif": cell})
+    write_masks(tmp_path / "02_GT/TRA", {"man_track0003.tif": cell, "man_track0010.tif": cell})
+    masks = {"mask0003.tif": nothing, "mask0007.tif": cell, "mask0010.tif": cell}
+    write_masks(tmp_path / "02_RES", masks)
+    assert seg_of_sequence(tmp_path, "02") == 0.5
+    assert det_of_sequence(tmp_path, "02") == 0.5
+    write_masks(tmp_path / "elsewhere", masks | {"mask0003.tif": cell})
+    assert seg_of_sequence(tmp_path, "02", tmp_path / "elsewhere") == 1
+    assert det_of_sequence(tmp_path, "02", tmp_path / "elsewhere") == 1
+
+
+REFERENCE = {"man_seg000.tif": [[1, 1]], "man_seg001.tif": [[1, 1]]}
+
+
+@pytest.mark.parametrize(
+    ("reference", "masks", "error", "message"),
+    [
+        ({}, {"mask000.tif": [[1, 1]]}, FileNotFoundError, "01_GT/SEG: expected files such as man_seg000.tif"),
+        (REFERENCE, {"mask000.tif": [[1, 1]]}, FileNotFoundError, "mask001.tif: expected a mask for man_seg001.tif"),
+        (REFERENCE, {}, FileNotFoundError, "01_RES: expected a folder.*no such folder"),
+        (
+            {"man_seg000.tif": [[1, 1]]},
+            {"mask000.tif": [[1], [1]]},
+            ValueError,
+            r"mask000.tif: expected the size of man_seg000.tif, \(1, 2\). Received \(2, 1\)",
+        ),
+        ({"man_seg000.tif": [[0, 0]]}, {"mask000.tif": [[1, 1]]}, ValueError, "at least one reference object"),
+        (
+            {"man_seg_000_003.tif": [[1, 1]]},
+            {"mask000.tif": [[1, 1]]},
+            ValueError,
+            "man_seg_000_003.tif: expected one file per frame.*plane of a volume",
+        ),
+        ({"man_seg000.tif": np.ones((7, 4, 5))}, {"mask000.tif": [[1, 1]]}, ValueError, "man_seg000.tif.*stack of 7"),
+    ],
+    ids=["no reference", "no mask", "no result", "size", "no object", "plane of a volume", "volume"],
+)
+def test_sequences_that_cannot_be_measured_are_refused(tmp_path, reference, masks, error, message):
+    (tmp_path / "01_GT/SEG").mkdir(parents=True)
+    write_masks(tmp_path / "01_GT/SEG", reference)
+    if masks:
+        write_masks(tmp_path / "01_RES", masks)
+    with pytest.raises(error, match=message):
+        seg_of_sequence(tmp_path, "01")
+
+
+def test_a_missing_reference_folder_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="01_GT/TRA: expected a folder"):
+        det_of_sequence(tmp_path)
 
 
 def test_the_metrics_work_without_tensorflow():

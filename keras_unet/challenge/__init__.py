@@ -1,12 +1,14 @@
 """The challenges' own metrics, on NumPy arrays.
 
 ISBI 2012 EM segmentation challenge: `warping_error`, `rand_error`, `pixel_error`; the later scores `v_rand`, `v_info`.
-Cell Tracking Challenge: `seg_measure`.
+Cell Tracking Challenge: `seg_measure`, `det_measure`, and of its folders `seg_of_sequence`, `det_of_sequence`.
 """
 
+from keras_unet.challenge.det import DetectionErrors, det_measure, detection_errors
 from keras_unet.challenge.pixel import pixel_error
 from keras_unet.challenge.rand import rand_error, rand_f_score
 from keras_unet.challenge.seg import object_jaccards, seg_measure
+from keras_unet.challenge.sequences import det_of_sequence, seg_of_sequence
 from keras_unet.challenge.split_merge import (
     ScoreCurve,
     SplitMerge,
@@ -20,8 +22,12 @@ from keras_unet.challenge.warping import warping_error
 
 __all__ = [
     "THRESHOLDS",
+    "DetectionErrors",
     "ScoreCurve",
     "SplitMerge",
+    "det_measure",
+    "det_of_sequence",
+    "detection_errors",
     "information_scores",
     "object_jaccards",
     "pixel_error",
@@ -29,6 +35,7 @@ __all__ = [
     "rand_f_score",
     "rand_scores",
     "seg_measure",
+    "seg_of_sequence",
     "v_info",
     "v_rand",
     "warping_error",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from keras_unet.instances import check_labels, contingency
 
 Frames = npt.NDArray[Any] | Iterable[npt.ArrayLike]
+FramePair = tuple[npt.ArrayLike, npt.ArrayLike]
 
 
 def seg_measure(reference: Frames, result: Frames) -> float:
@@ -34,13 +35,12 @@ def seg_measure(reference: Frames, result: Frames) -> float:
 
     Reference: Cell Tracking Challenge, SEGMeasure; Maska et al., Bioinformatics 30 (2014).
     """
-    references, results = _as_frames(reference), _as_frames(result)
-    if len(references) != len(results):
-        raise ValueError(
-            f"Expected as many result frames as reference frames. Received {len(results)} and {len(references)}."
-        )
-    pairs = zip(references, results, strict=True)
-    scores = [score for frames in pairs for score in object_jaccards(*frames).values()]
+    return seg_of_pairs(pair_frames(reference, result))
+
+
+def seg_of_pairs(pairs: Iterable[FramePair]) -> float:
+    """SEG of (reference, result) frames, one pair in memory at a time."""
+    scores = [score for pair in pairs for score in object_jaccards(*pair).values()]
     if not scores:
         raise ValueError("Expected at least one reference object. Received only background.")
     return float(np.mean(scores))
@@ -67,6 +67,20 @@ def object_jaccards(reference: npt.ArrayLike, result: npt.ArrayLike) -> dict[int
     matched = covered & (table.truth > 0) & (table.result > 0)
     scores = dict.fromkeys(np.unique(table.truth[table.truth > 0]).tolist(), 0.0)
     return scores | dict(zip(table.truth[matched].tolist(), (table.pixels / union)[matched].tolist(), strict=True))
+
+
+def pair_frames(reference: Frames, result: Frames) -> Iterator[FramePair]:
+    """Frames of a reference and a result side by side.
+
+    Raises:
+        ValueError: they differ in number.
+    """
+    references, results = _as_frames(reference), _as_frames(result)
+    if len(references) != len(results):
+        raise ValueError(
+            f"Expected as many result frames as reference frames. Received {len(results)} and {len(references)}."
+        )
+    return zip(references, results, strict=True)
 
 
 def _as_frames(labels: Frames) -> list[npt.ArrayLike]:

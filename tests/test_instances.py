@@ -58,6 +58,7 @@ def test_nothing_above_the_threshold_is_no_object():
 
 
 @given(arrays(np.bool_, (9, 7)))
+@settings(deadline=None)  # the first example imports scikit-image
 def test_components_are_those_of_scikit_image(mask):
     measure = pytest.importorskip("skimage.measure")
     labels = connected_components(mask)
@@ -90,6 +91,7 @@ def test_growing_by_one_reaches_the_eight_neighbours_and_the_image_border():
 
 
 @given(arrays(np.int32, (9, 11), elements=st.sampled_from([0] * 9 + [1, 2])), st.integers(0, 4))
+@settings(deadline=None)  # the first example imports scikit-image
 def test_growing_covers_what_scikit_image_covers(labels, grow):
     segmentation = pytest.importorskip("skimage.segmentation")
     # Rounded distances up to `grow` are true ones below `grow` + 0.5, never met by square roots of integers.
@@ -109,6 +111,7 @@ def test_every_grown_pixel_has_the_id_of_a_nearest_object(labels, grow):
 
 
 @given(small_labels, small_labels)
+@settings(deadline=None)  # the first example imports scikit-image
 def test_contingency_is_that_of_scikit_image(truth, result):
     metrics = pytest.importorskip("skimage.metrics")
     expected = metrics.contingency_table(truth, result).toarray()

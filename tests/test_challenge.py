@@ -29,6 +29,7 @@ from keras_unet.challenge import (
     v_rand,
     warping_error,
 )
+from keras_unet.challenge.thinning import thin_membranes
 from keras_unet.challenge.warping import RING, SIMPLE, topology_errors, warp
 
 EIGHT = np.ones((3, 3), int)
@@ -333,11 +334,15 @@ def test_scores_lie_between_zero_and_one(truth, result):
         assert all(0 <= score <= 1 for score in scores)
 
 
-def test_information_scores_are_averaged_over_slices_that_have_cells():
+def test_scores_are_averaged_over_slices_that_have_cells():
     truth = np.stack([TWO_CELLS, TWO_CELLS, np.zeros((2, 5), int)])
     result = np.stack([MERGED, HALF_LOST, MERGED])
-    expected = ((1 + 4 / 7) / 2, (0 + 1) / 2, (0 + 8 / 11) / 2)
-    assert information_scores(truth, result) == pytest.approx(expected)
+    rand = ((1 + 22 / 32) / 2, (1 / 2 + 1) / 2, (2 / 3 + 44 / 54) / 2)
+    information = ((1 + 4 / 7) / 2, (0 + 1) / 2, (0 + 8 / 11) / 2)
+    assert rand_scores(truth, result) == pytest.approx(rand)
+    assert information_scores(truth, result) == pytest.approx(information)
+    # The Rand error of 2012 adds up pairs instead: 32 + 22 in both, 32 + 32 in the truth, 64 + 22 in the result.
+    assert rand_f_score(truth, result) == pytest.approx(2 * 54 / (64 + 86))
 
 
 @pytest.mark.parametrize("curve_of", [v_rand, v_info])
@@ -354,10 +359,67 @@ def test_a_curve_has_the_scores_of_each_threshold_and_names_the_best(curve_of):
     assert curve_of(truth, probability).best_threshold == 0.5
 
 
-def test_rand_error_is_what_v_rand_lacks():
+def test_rand_error_of_one_slice_is_what_v_rand_lacks():
     random = np.random.default_rng(5)
-    truth, probability = random.random((2, 12, 13)) > 0.3, random.random((2, 12, 13))
+    truth, probability = random.random((12, 13)) > 0.3, random.random((12, 13))
     assert rand_error(truth, probability) == pytest.approx(1 - v_rand(truth, probability).best.f_score)
+
+
+# Border thinning
+
+
+def drawn(picture):
+    return np.array([[int(letter) for letter in line.replace(".", "0")] for line in picture.split()])
+
+
+@pytest.mark.parametrize(
+    ("cells", "thinned"),
+    [
+        ("11...22 11...22", "111.222 111.222"),  # the floods meet in the middle
+        ("11..22 11..22", "111.22 111.22"),  # the left one came first
+        ("11.22", "11.22"),
+        ("1.... .....", "11111 11111"),
+        ("1..2 .... ....", "11.2 11.2 11.2"),
+        ("1.2 ... 3.4", "1.2 ... 3.4"),
+        (".... ....", "1111 1111"),
+        ("11 11", "11 11"),
+    ],
+)
+def test_membranes_are_thinned_to_lines(cells, thinned):
+    found = thin_membranes(drawn(cells) > 0)
+    pairs = {(int(one), int(other)) for one, other in zip(found.ravel(), drawn(thinned).ravel(), strict=True)}
+    # The same partition: lines on lines, and one id for each.
+    assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
+    assert all((one == 0) == (other == 0) for one, other in pairs)
+
+
+@given(arrays(np.bool_, (11, 9), elements=st.sampled_from([True, False, False])))
+@settings(deadline=None)
+def test_thinning_grows_each_cell_and_leaves_a_line_between_any_two(cells):
+    cells[0, 0] = True
+    before, thinned = ndimage.label(cells)[0], thin_membranes(cells)
+    assert len({(int(a), int(b)) for a, b in zip(before[cells], thinned[cells], strict=True)}) == before.max()
+    assert len(np.unique(thinned[thinned > 0])) == before.max() == ndimage.label(thinned)[1]
+    for one, other in ((thinned[1:], thinned[:-1]), (thinned[:, 1:], thinned[:, :-1])):
+        assert not ((one != other) & (one > 0) & (other > 0)).any()
+    # A line has cells of two kinds beside it, or another line.
+    for row, column in np.argwhere(thinned == 0):
+        around = [thinned[y, x] for y, x in neighbours(row, column, thinned.shape)]
+        assert 0 in around or len(set(around)) > 1
+
+
+def neighbours(row, column, shape):
+    places = ((row - 1, column), (row + 1, column), (row, column - 1), (row, column + 1))
+    return [(y, x) for y, x in places if 0 <= y < shape[0] and 0 <= x < shape[1]]
+
+
+def test_thinned_scores_do_not_mind_wide_membranes():
+    truth = np.ones((9, 20), int)
+    truth[:, 10] = 0
+    probability = np.where(np.abs(np.arange(20) - 10) <= 3, 0.1, 0.9) * np.ones((9, 1))
+    for score in (v_rand, v_info):
+        assert score(truth, probability, [0.5]).best.f_score < 0.9
+        assert score(truth, probability, [0.5], thinned=True).best == (1, 1, 1)
 
 
 # Pixel error

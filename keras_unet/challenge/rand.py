@@ -1,12 +1,19 @@
-"""Rand error of the ISBI 2012 EM challenge: one minus the foreground-restricted Rand F-score, V_rand."""
+"""Rand error of the ISBI 2012 EM challenge: the foreground-restricted Rand F-score, pooled over the stack."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import numpy.typing as npt
 
-from keras_unet.challenge.split_merge import rand_scores, v_rand
+from keras_unet.challenge.split_merge import (
+    Slices,
+    count_pairs,
+    rand_of_pairs,
+    sizes_by_threshold,
+    sizes_in_slices,
+)
 from keras_unet.challenge.stacks import THRESHOLDS
 
 
@@ -27,14 +34,15 @@ def rand_error(truth: npt.ArrayLike, probability: npt.ArrayLike, thresholds: Seq
 
     Reference: Arganda-Carreras et al., Frontiers in Neuroanatomy 9:142 (2015).
     """
-    return 1 - v_rand(truth, probability, thresholds).best.f_score
+    return 1 - max(_pooled_f_score(slices) for _, slices in sizes_by_threshold(truth, probability, thresholds))
 
 
 def rand_f_score(truth: npt.ArrayLike, result: npt.ArrayLike) -> float:
     """Rand F-score of one segmentation, restricted to the truth's foreground.
 
     The F-score of the statement "these two pixels lie in one object" over all pairs of the truth's
-    cell pixels in a slice; `rand_scores` says how pairs are counted and gives the two parts.
+    cell pixels in a slice, summed over the slices before the score is taken; of one slice it is
+    the F-score of `rand_scores`, which says how pairs are counted and gives the two parts.
 
     Args:
         truth: (height, width) or (slices, height, width), a mask or ids, nonzero is cell.
@@ -46,4 +54,8 @@ def rand_f_score(truth: npt.ArrayLike, result: npt.ArrayLike) -> float:
     Raises:
         ValueError: shapes that differ, values that are not integers, or a truth without cells.
     """
-    return rand_scores(truth, result).f_score
+    return _pooled_f_score(sizes_in_slices(truth, result))
+
+
+def _pooled_f_score(slices: Slices) -> float:
+    return rand_of_pairs(*np.sum([count_pairs(sizes) for sizes in slices], axis=0).tolist()).f_score

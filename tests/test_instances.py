@@ -172,6 +172,11 @@ def test_peaks_hold_the_maxima_of_scikit_image_that_rise_by_more_than_the_depth(
     assert set(np.unique(summits[maxima])) == set(range(1, summits.max() + 1))
 
 
+def test_tops_of_one_height_with_a_shallow_pass_between_are_one_peak():
+    heights = np.array([[1, 5, 4, 5, 1, 5, 1]], np.float32)
+    assert peaks(heights, 2, heights > 0).astype(int).tolist() == [[0, 1, 1, 1, 0, 1, 0]]
+
+
 def discs(*centres, radius=10, size=(40, 60)):
     row, column = np.indices(size)
     return [(row - y) ** 2 + (column - x) ** 2 <= radius**2 for y, x in centres]

@@ -75,9 +75,9 @@ def read_folder(
         received = "a file" if root.exists() else "no such folder"
         raise FileNotFoundError(f"{root}: {_EXPECTED}. Received {received}.")
     if images is None and labels is None:
-        per_image = _folders_per_image(root)
+        per_image = folders_per_image(root)
         if per_image:
-            return _read_object_masks(per_image, in_memory)
+            return read_object_masks(per_image, in_memory)
     pairs = _find_pairs(root, images, labels)
     return read_pairs(pairs, label_kind, num_classes, ignore_label, class_names, in_memory)
 
@@ -136,7 +136,7 @@ def _find_pairs(root: Path, images: str | os.PathLike[str] | None, labels: str |
         found = (_sub_folders(folder) or _side_by_side(folder)) if folder.is_dir() else None
         if found:
             return pair(*found)
-    raise ValueError(f"{root}: {_EXPECTED}. Received {_contents(root)}.")
+    raise ValueError(f"{root}: {_EXPECTED}. Received {contents(root)}.")
 
 
 def _chosen(root: Path, choice: str | os.PathLike[str]) -> list[Path]:
@@ -149,7 +149,7 @@ def _chosen(root: Path, choice: str | os.PathLike[str]) -> list[Path]:
     else:
         found = [] if Path(choice).is_absolute() else [p for p in root.glob(os.fspath(choice)) if _is_image(p)]
     if not found:
-        raise ImageError(f"{target}: expected a folder, file or pattern with images. Received {_contents(target)}.")
+        raise ImageError(f"{target}: expected a folder, file or pattern with images. Received {contents(target)}.")
     return sorted(found, key=natural_order)
 
 
@@ -194,7 +194,8 @@ def _side_by_side(root: Path) -> tuple[list[Path], list[Path]] | None:
     return (images, labels) if images and labels else None
 
 
-def _folders_per_image(root: Path) -> list[Path]:
+def folders_per_image(root: Path) -> list[Path]:
+    """Folders with `images/` and `masks/` each, in `root` or its training folder; an empty list for another layout."""
     for folder in (root, *(root / name for name in _TRAINING_FOLDERS)):
         inner = [p for p in folder.iterdir() if p.is_dir() and p.name[0] != "."] if folder.is_dir() else []
         if any((p / "images").is_dir() and (p / "masks").is_dir() for p in inner):
@@ -202,7 +203,19 @@ def _folders_per_image(root: Path) -> list[Path]:
     return []
 
 
-def _read_object_masks(folders: list[Path], in_memory: bool) -> LabelledImages:
+def read_object_masks(folders: list[Path], in_memory: bool = True) -> LabelledImages:
+    """Read folders with one image in `images/` and one mask file per object in `masks/` each.
+
+    Args:
+        folders: What `folders_per_image` returned.
+        in_memory: As for `read_folder`.
+
+    Returns:
+        Instances, numbered from 1 in each image.
+
+    Raises:
+        ValueError: Not one image, no mask, a mask of another size, or damaged files.
+    """
     samples, outlines = collected([partial(_read_one_folder, folder) for folder in folders], in_memory)
     objects = sum(noted.highest_label for noted in outlines)
     notes = (
@@ -244,7 +257,8 @@ def _is_image(path: Path) -> bool:
     return path.is_file() and path.name[0] != "." and path.suffix.lower() in IMAGE_SUFFIXES
 
 
-def _contents(path: Path) -> str:
+def contents(path: Path) -> str:
+    """What lies there, for messages: the first names in a folder."""
     if not path.exists():
         return "nothing of that name"
     names = sorted(p.name for p in path.iterdir() if p.name[0] != ".") if path.is_dir() else [path.name]

@@ -31,7 +31,10 @@ def _finite(value: float | None) -> float | None:
     return value
 
 
-Source = Annotated[str, typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small) or TOML file.")]
+Source = Annotated[
+    str,
+    typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small, dic-hela, dic-hela-small) or TOML file."),
+]
 Images = Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")]
 Changes = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
@@ -175,7 +178,13 @@ def data_worker(
 def evaluate(
     model: ModelPath,
     data: Annotated[Path | None, typer.Option(help="Labelled images; by default the run's validation set.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="How to read --data: folder (the default) or isbi2012.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="How to read --data: folder (the default), isbi2012, cell_tracking, dsb2018, retina, axondeepseg, "
+            "drosophila_vnc, kvasir or shards."
+        ),
+    ] = None,
     label_kind: Annotated[
         str | None,
         typer.Option(help="Labels in --data: binary, classes or instances; by default told from their values."),

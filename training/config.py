@@ -55,7 +55,18 @@ class Data(Section):
             because neighbouring slices of a stack resemble each other. 0 for none.
     """
 
-    name: Literal["synthetic", "folder", "isbi2012", "shards"] = "synthetic"
+    name: Literal[
+        "synthetic",
+        "folder",
+        "isbi2012",
+        "cell_tracking",
+        "dsb2018",
+        "retina",
+        "axondeepseg",
+        "drosophila_vnc",
+        "kvasir",
+        "shards",
+    ] = "synthetic"
     path: FilePath | None = None
     options: dict[str, Any] = {}
     train: list[WholeNumber] | str | None = Field(default=None, description='indices such as [0, 1] or "0-19, 22"')
@@ -243,7 +254,7 @@ def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
     """A configuration from a preset or a file, with some keys changed.
 
     Args:
-        source: Name of a preset (`"synthetic"`, `"isbi2012"`, `"isbi2012-small"`) or path of a TOML file.
+        source: Name of a preset (`"synthetic"`, `"isbi2012"`, `"dic-hela-small"` …) or path of a TOML file.
         overrides: `"section.key=value"` each; the value is TOML, or else taken as text.
 
     Raises:

@@ -10,12 +10,29 @@ from keras_unet.datasets.base import LabelledImages, Sample
 
 __all__ = ["NAMES", "LabelledImages", "Sample", "check_name", "load"]
 
-NAMES = ("folder", "isbi2012", "shards", "synthetic")
+NAMES = (
+    "axondeepseg",
+    "cell_tracking",
+    "drosophila_vnc",
+    "dsb2018",
+    "folder",
+    "isbi2012",
+    "kvasir",
+    "retina",
+    "shards",
+    "synthetic",
+)
 """Names that `load` knows."""
 
 _READERS = {
+    "axondeepseg": ("keras_unet.datasets.axondeepseg", "read_axondeepseg"),
+    "cell_tracking": ("keras_unet.datasets.cell_tracking", "read_cell_tracking"),
+    "drosophila_vnc": ("keras_unet.datasets.drosophila_vnc", "read_drosophila_vnc"),
+    "dsb2018": ("keras_unet.datasets.dsb2018", "read_dsb2018"),
     "folder": ("keras_unet.datasets.folders", "read_folder"),
     "isbi2012": ("keras_unet.datasets.isbi2012", "read_isbi2012"),
+    "kvasir": ("keras_unet.datasets.kvasir", "read_kvasir"),
+    "retina": ("keras_unet.datasets.retina", "read_retina"),
     "shards": ("keras_unet.datasets.sharded", "read_shards"),
 }
 
@@ -24,9 +41,10 @@ def load(name: str, path: str | os.PathLike[str] | None = None, **options: Any) 
     """Read or generate a data set by its name.
 
     Args:
-        name: `"folder"`, `"isbi2012"`, `"shards"` or `"synthetic"`.
+        name: One of `NAMES`.
         path: where its files lie; `"synthetic"` has none.
-        **options: handed on to `read_folder`, `read_isbi2012` or `synthetic`.
+        **options: handed on to the reader: `read_folder`, `read_cell_tracking` … in the module of its name, or
+            `synthetic`.
 
     Returns:
         The labelled images; its `notes` tell how the labels were understood.

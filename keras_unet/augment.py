@@ -1,7 +1,8 @@
 """Augmentation of Ronneberger et al. 2015, section 3.1: elastic deformation, rotation, shift and gray values.
 
 All geometric parts are composed into one warp, so that every pixel is interpolated once, with one field for image,
-label and weights (`elastic.py`). TensorFlow ops throughout, on the CPU in `Dataset.map` or on a batch on the GPU.
+label and weights (`elastic.py`). TensorFlow ops throughout: whole, in `Dataset.map`; or in two halves, the first of
+which cuts and draws there, while the second warps a batch on an accelerator (`tile_warp.py`).
 """
 
 import math
@@ -10,16 +11,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_unet import elastic
-from keras_unet.variation import (
-    AugmentationSettings,
-    Draw,
-    Seed,
-    draw,
-    draw_knots,
-    pixel_noise,
-    seed_pair,
-    vary_gray_values,
-)
+from keras_unet.tile_warp import Cut, TileWarp
+from keras_unet.variation import AugmentationSettings, Draw, Seed, draw, draw_knots, seed_pair, vary_gray_values
 
 __all__ = ["AugmentationSettings", "Draw", "TileAugmenter", "draw", "elastic_deformation", "vary_gray_values"]
 
@@ -103,12 +96,15 @@ class TileAugmenter:
     ) -> None:
         self.settings = settings
         self.input_size = (int(input_size[0]), int(input_size[1]))
-        self.output_size = self.input_size if output_size is None else (int(output_size[0]), int(output_size[1]))
-        self.value_range = (float(value_range[0]), float(value_range[1]))
         self.largest_image = largest_image
-        self._check()
+        self.warp = TileWarp(
+            settings,
+            input_size=self.input_size,
+            output_size=self.input_size if output_size is None else (int(output_size[0]), int(output_size[1])),
+            value_range=(float(value_range[0]), float(value_range[1])),
+            jit_compile=jit_compile,
+        )
         self.source_size = self._source_size()
-        self._warp = tf.function(self._warp_window, jit_compile=True) if jit_compile else self._warp_window
 
     def __call__(
         self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor, *, centre: tf.Tensor, seed: Seed
@@ -138,45 +134,18 @@ class TileAugmenter:
         self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor, *, centre: tf.Tensor, drawn: Draw
     ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """As a call, with the random numbers given."""
+        cut = self.cut(image, label, weight, centre=centre, drawn=drawn)
+        tile, label, weight = self.warp(tf.nest.map_structure(lambda part: part[None], cut))
+        return tile[0], label[0], weight[0]
+
+    def cut(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor, *, centre: tf.Tensor, drawn: Draw) -> Cut:
+        """The first half of a call: what `warp` makes tiles of, batch by batch and on any device."""
         arrays = elastic.checked_arrays(image, label, weight, ranks=(3,))
         size = tf.shape(arrays[0])[:2]
         centre = tf.cast(centre, tf.float32) + drawn.shift
         origin = self._origin(centre, size)
-        windows = tuple(elastic.cut(array, origin, self.source_size)[None] for array in arrays)
-        tile, label, weight = self._warp(windows, centre[None], size, origin, drawn)
-        return elastic.channels_last(tile, 3), label, weight
-
-    def _warp_window(
-        self,
-        windows: tuple[tf.Tensor, ...],
-        centre: tf.Tensor,
-        size: tf.Tensor,
-        origin: tf.Tensor,
-        drawn: Draw,
-    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        positions = elastic.source_positions(
-            drawn.knots[None],
-            drawn.matrix[None],
-            drawn.magnification[None],
-            centre,
-            tile_size=self.input_size,
-            image_size=size,
-            sigma=self.settings.elastic_sigma,
-        )
-        image, label, weight = windows
-        parts = elastic.sample(image, label, weight, positions, image_size=size, origin=origin, window=self._window())
-        tile, label, weight = (part[0] for part in parts)
-        if self.settings.varies_gray:
-            noise = pixel_noise(tile.shape.as_list(), drawn.noise_seed) if self.settings.noise else None
-            tile = vary_gray_values(tile, drawn.gray, value_range=self.value_range, noise=noise)
-        return tile, label, weight
-
-    def _window(self) -> tuple[slice, slice]:
-        starts = [(whole - part) // 2 for whole, part in zip(self.input_size, self.output_size, strict=True)]
-        return (
-            slice(starts[0], starts[0] + self.output_size[0]),
-            slice(starts[1], starts[1] + self.output_size[1]),
-        )
+        windows = (elastic.cut(array, origin, self.source_size) for array in arrays)
+        return Cut(*windows, centre=centre, size=size, origin=origin, drawn=drawn)
 
     def _reach(self) -> tuple[int, int]:
         """Rows and columns from the centre to the farthest pixel that any draw can read."""
@@ -202,16 +171,6 @@ class TileAugmenter:
         first = tf.cast(tf.floor(folded), tf.int32) - self._reach() - 1
         return tf.clip_by_value(first, 0, tf.maximum(size - self.source_size, 0))
 
-    def _check(self) -> None:
-        for whole, part in zip(self.input_size, self.output_size, strict=True):
-            if not 1 <= part <= whole or (whole - part) % 2:
-                raise ValueError(
-                    f"Expected an output window of 1 … {whole} px, smaller than the input by an even number, so that "
-                    f"it lies in the centre. Received input_size={self.input_size}, output_size={self.output_size}."
-                )
-        if not self.value_range[0] < self.value_range[1]:
-            raise ValueError(f"Expected value_range as (lowest, highest). Received {self.value_range}.")
-
 
 def _deform(
     image: tf.Tensor,
@@ -223,7 +182,7 @@ def _deform(
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
     """Deform a batch by the given control vectors."""
     height, width = image.shape[1:3]
-    size = tf.constant([height, width])
+    size = tf.constant([[height, width]])
     centre = tf.constant([[(height - 1) / 2, (width - 1) / 2]])
     straight = tf.eye(2, batch_shape=[knots.shape[0]])
     positions = elastic.source_positions(
@@ -231,7 +190,7 @@ def _deform(
     )
     whole = (slice(0, height), slice(0, width))
     return elastic.sample(
-        image, label, weight, positions, image_size=size, origin=tf.zeros([2], tf.int32), window=whole
+        image, label, weight, positions, image_size=size, origin=tf.zeros([1, 2], tf.int32), window=whole
     )
 
 

@@ -97,7 +97,7 @@ def source_positions(
         magnification: `(batch,)`, positive. Should not be a constant to XLA (see `_computed_once`).
         centre: `(batch, 2)` the tile's centre in the image, in pixels; pixel (0, 0) has its centre at (0, 0).
         tile_size: Height and width of the tile.
-        image_size: `(2,)` height and width of the image.
+        image_size: `(batch, 2)` height and width of each image, or `(1, 2)` of all.
         sigma: Standard deviation of the control vectors (see `control_span`).
 
     Returns:
@@ -119,7 +119,8 @@ def source_positions(
         for point in range(points):
             offset += along[:, index, :, point] * columns[None, None, :, point]
         offset *= 1.0 / magnification
-        return _computed_once(mirror(centre[:, index, None, None] + offset, image_size[index]), magnification)
+        position = mirror(centre[:, index, None, None] + offset, _of_each(image_size, index))
+        return _computed_once(position, magnification)
 
     return axis(0), axis(1)
 
@@ -143,8 +144,8 @@ def sample(
         label: `(batch, height, width)` integers or None, read at the nearest pixel (ties go down and right).
         weight: `(batch, height, width)` or None, read bilinearly.
         positions: Rows and columns `(batch, tile height, tile width)`, inside the image.
-        image_size: `(2,)` int32 height and width of the whole image.
-        origin: `(2,)` int32 row and column of the image at which the arrays begin.
+        image_size: `(batch, 2)` int32 height and width of each whole image, or `(1, 2)` of all.
+        origin: `(batch, 2)` or `(1, 2)` int32 row and column of the image at which the arrays begin.
         window: Rows and columns of the tile for which label and weights are wanted.
 
     Returns:
@@ -210,6 +211,11 @@ def _computed_once(values: tf.Tensor, positive: tf.Tensor) -> tf.Tensor:
     return values / tf.sign(positive)
 
 
+def _of_each(values: tf.Tensor, axis: int) -> tf.Tensor:
+    """One column of `(batch, 2)`, to be combined with `(batch, height, width)`."""
+    return values[:, axis, None, None]
+
+
 def _centred(size: int) -> NDArray[np.float32]:
     return np.asarray(np.arange(size) - (size - 1) / 2, np.float32)
 
@@ -229,9 +235,9 @@ def _corners(
     """
     whole, fractions = [], []
     for axis in (0, 1):
-        last_pair = tf.maximum(tf.cast(image_size[axis], tf.float32) - 2.0, 0.0)
+        last_pair = tf.maximum(tf.cast(_of_each(image_size, axis), tf.float32) - 2.0, 0.0)
         below = tf.minimum(tf.floor(positions[axis]), last_pair)
-        whole.append(below - tf.cast(origin[axis], tf.float32))
+        whole.append(below - tf.cast(_of_each(origin, axis), tf.float32))
         fractions.append(positions[axis] - below)
     pixels = held[0] * held[1]
     if pixels <= MANTISSA:

@@ -13,11 +13,12 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet.arguments import whole_number
-from keras_unet.augment import AugmentationSettings, TileAugmenter
+from keras_unet.augment import AugmentationSettings, TileAugmenter, draw
 from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.geometry import Geometry
+from keras_unet.tile_warp import TileWarp
 
-__all__ = ["ClassWeights", "Example", "class_balance", "prepare", "training_dataset", "validation_dataset"]
+__all__ = ["ClassWeights", "Example", "class_balance", "prepare", "tile_warp", "training_dataset", "validation_dataset"]
 
 
 @runtime_checkable
@@ -56,6 +57,7 @@ def training_dataset(
     worker: int = 0,
     workers: int = 1,
     stride: int = 1,
+    cut_only: bool = False,
 ) -> tf.data.Dataset:
     """Augmented tiles without end, for `model.fit(dataset, steps_per_epoch=…)`.
 
@@ -74,10 +76,12 @@ def training_dataset(
         worker: Number of this worker process, from 0, where several train together.
         workers: How many there are. Each gets its equal share of every batch, and makes no other tile.
         stride: From one batch to the next; above 1 the batches in between are left to others.
+        cut_only: Whether to leave the warp to `tile_warp`, which an accelerator may do.
 
     Returns:
         `(image, label, weight)`: `(batch, input_size, input_size, channels)` float32 raw pixels, and
-        `(batch, output_size, output_size)` int32 and float32, where batch is `batch_size / workers`.
+        `(batch, output_size, output_size)` int32 and float32, where batch is `batch_size / workers`. With `cut_only`
+        a `Cut` of that batch, of which `tile_warp` makes the same.
 
     Raises:
         ValueError: If there are no examples, `input_size` is illegal, or a number is out of range.
@@ -93,10 +97,10 @@ def training_dataset(
         )
     calls = tf.data.AUTOTUNE if parallel_calls is None else whole_number(parallel_calls, "parallel_calls", 1)
     source = examples if isinstance(examples, ExampleSource) else _InMemory(examples)
-    element = _element_maker(source, geometry, input_size, settings or AugmentationSettings(), seed)
+    element = _element_maker(source, geometry, input_size, settings or AugmentationSettings(), seed, cut_only)
     share = batch_size // workers
 
-    def of_share(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    def of_share(number: tf.Tensor) -> Any:
         batch = first_batch + number // share * stride
         return element(batch * batch_size + worker * share + number % share)
 
@@ -105,10 +109,38 @@ def training_dataset(
     return tiles.batch(share, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
 
 
+def tile_warp(
+    value_range: tuple[float, float],
+    geometry: Geometry,
+    input_size: int,
+    settings: AugmentationSettings | None = None,
+) -> TileWarp:
+    """The second half of `training_dataset` with `cut_only`: from a batch of cuts to image, label and weight.
+
+    Args:
+        value_range: Lowest and highest pixel value of the training images.
+        geometry: As there, like what follows.
+        input_size: Height and width of a tile in pixels.
+        settings: How strongly tiles are varied.
+    """
+    output_size = geometry.output_size(input_size)
+    return TileWarp(
+        settings or AugmentationSettings(),
+        input_size=(input_size, input_size),
+        output_size=(output_size, output_size),
+        value_range=_not_flat(value_range),
+    )
+
+
 def _element_maker(
-    source: ExampleSource, geometry: Geometry, input_size: int, settings: AugmentationSettings, seed: int
-) -> Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-    """A function from an element's number to its tile."""
+    source: ExampleSource,
+    geometry: Geometry,
+    input_size: int,
+    settings: AugmentationSettings,
+    seed: int,
+    cut_only: bool,
+) -> Callable[[tf.Tensor], Any]:
+    """A function from an element's number to its tile, or what a tile is made of."""
     output_size = geometry.output_size(input_size)
     augmenter = TileAugmenter(
         settings,
@@ -118,7 +150,9 @@ def _element_maker(
         largest_image=source.largest_image,
     )
 
-    def element(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    make = augmenter.cut if cut_only else augmenter.apply
+
+    def element(number: tf.Tensor) -> Any:
         epoch, position = number // len(source), number % len(source)
         order = tf.stack([tf.constant(seed, tf.int64), epoch])
         index = tf.random.experimental.index_shuffle(position, order, len(source) - 1)
@@ -127,7 +161,8 @@ def _element_maker(
         free = tf.cast(tf.shape(label) - output_size, tf.float32)
         # Where the image is no larger than the window the tile sits in its middle.
         corner = tf.where(free > 0, tf.floor(tf.random.stateless_uniform([2], place) * (free + 1.0)), free // 2.0)
-        return augmenter(image, label, weight, centre=corner + (output_size - 1) / 2, seed=variation)
+        centre, drawn = corner + (output_size - 1) / 2, draw(variation, settings)
+        return make(image, label, weight, centre=centre, drawn=drawn)
 
     return element
 

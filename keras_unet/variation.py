@@ -132,13 +132,13 @@ def draw(seed: Seed, settings: AugmentationSettings) -> Draw:
 def vary_gray_values(
     image: tf.Tensor, gray: tf.Tensor, *, value_range: tuple[float, float], noise: tf.Tensor | None = None
 ) -> tf.Tensor:
-    """Change exponent, contrast and brightness of one image, then add noise; labels and weights know nothing of it.
+    """Change exponent, contrast and brightness of images, then add noise; labels and weights know nothing of it.
 
     Values are not clipped: what was outside the range stays outside it.
 
     Args:
-        image: `(height, width, channels)`.
-        gray: `(4,)` exponent, contrast factor, offset, noise strength (see `Draw`).
+        image: `(height, width, channels)` or `(batch, height, width, channels)`; the last axis may be left out.
+        gray: `(4,)` exponent, contrast factor, offset, noise strength (see `Draw`), or `(batch, 4)`.
         value_range: Lowest and highest value of the data; the offset and the noise are fractions of it.
         noise: Deviates of the image's shape (see `pixel_noise`), or None for no noise.
 
@@ -147,13 +147,15 @@ def vary_gray_values(
     """
     low, high = value_range
     relative = (tf.cast(image, tf.float32) - low) / (high - low)
+    axes = list(range(gray.shape.rank - 1, relative.shape.rank))
+    exponent, contrast, offset, strength = (_over_pixels(gray[..., index], len(axes)) for index in range(4))
     # As XLA vectorises exp and log, but not pow.
-    raised = tf.exp(gray[0] * tf.math.log(tf.maximum(relative, 1e-30)))
+    raised = tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))
     relative = tf.where(relative > 0.0, raised, relative)
-    mean = tf.reduce_mean(relative)
-    relative = mean + gray[1] * (relative - mean) + gray[2]
+    mean = tf.reduce_mean(relative, axes, keepdims=True)
+    relative = mean + contrast * (relative - mean) + offset
     if noise is not None:
-        relative += gray[3] * noise
+        relative += strength * noise
     return low + (high - low) * relative
 
 
@@ -164,13 +166,17 @@ def pixel_noise(shape: list[int], seed: tf.Tensor) -> tf.Tensor:
     compiled with XLA and still gives the same noise. The hash is C. Wellons' "lowbias32" (hash-prospector).
 
     Args:
-        shape: Sizes, known.
-        seed: `(2,)`.
+        shape: Sizes of an image, known.
+        seed: `(2,)` or, for a batch of images, `(batch, 2)`.
+
+    Returns:
+        float32 of `shape`, or `(batch, *shape)`.
     """
     words = tf.bitcast(tf.cast(seed, tf.int32), tf.uint32)
+    first, second = (_over_pixels(words[..., index], len(shape)) for index in (0, 1))
     index = tf.reshape(tf.range(math.prod(shape)), shape)
-    bits = _hash(_hash(tf.cast(index, tf.uint32) + words[0]) + words[1])
-    total = tf.zeros(shape, tf.int32)
+    bits = _hash(_hash(tf.cast(index, tf.uint32) + first) + second)
+    total = tf.zeros_like(bits, tf.int32)
     for shift in (0, 8, 16, 24):
         byte = tf.bitwise.bitwise_and(tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32)), 255)
         total += tf.cast(byte, tf.int32)
@@ -182,6 +188,11 @@ def _hash(bits: tf.Tensor) -> tf.Tensor:
         bits = tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(shift, tf.uint32)))
         bits *= tf.constant(factor, tf.uint32)
     return tf.bitwise.bitwise_xor(bits, tf.bitwise.right_shift(bits, tf.constant(16, tf.uint32)))
+
+
+def _over_pixels(values: tf.Tensor, axes: int) -> tf.Tensor:
+    """Values `()` or `(batch,)` with `axes` more axes, to be combined with the pixels of an image each."""
+    return values[(..., *[None] * axes)]
 
 
 def seed_pair(seed: Seed) -> tf.Tensor:

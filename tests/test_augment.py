@@ -366,7 +366,7 @@ def test_images_of_many_sizes_are_compiled_once():
     ).map(lambda *arrays: augmenter(*arrays, centre=(20, 20), seed=1))
     assert dataset.element_spec[0].shape == (48, 48, 1)
     assert len(list(dataset)) == 4
-    assert augmenter._warp.experimental_get_tracing_count() == 1
+    assert augmenter.warp.compiled.experimental_get_tracing_count() == 1
 
 
 # Whole images

@@ -5,6 +5,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from keras_unet.addresses import check_address
 from keras_unet.data_service import InputMachine, through_service
@@ -32,16 +33,18 @@ def machines() -> list[InputMachine]:
     return [InputMachine("127.0.0.1", free_port()) for _ in range(2)]
 
 
-def test_batches_come_in_the_order_of_their_numbers(machines: list[InputMachine]) -> None:
-    """From two machines, resumed in the middle."""
-    batches = partial(training_dataset, prepare(synthetic(3, 48)), Geometry(depth=1), 36, batch_size=2, seed=3)
+@pytest.mark.parametrize("cut_only", [False, True])
+def test_batches_come_in_the_order_of_their_numbers(machines: list[InputMachine], cut_only: bool) -> None:
+    """From two machines, resumed in the middle; of tiles, or of what they are made of."""
+    examples, net = prepare(synthetic(3, 48)), Geometry(depth=1)
+    batches = partial(training_dataset, examples, net, 36, batch_size=2, seed=3, cut_only=cut_only)
 
     def every(first: int, stride: int) -> object:
         return batches(first_batch=3 + first, stride=stride)
 
     served = through_service(every, [machine.address for machine in machines])  # type: ignore[arg-type]
     for expected, received in zip(batches(first_batch=3).take(5), served.take(5), strict=True):
-        for part, same in zip(expected, received, strict=True):
+        for part, same in zip(tf.nest.flatten(expected), tf.nest.flatten(received), strict=True):
             np.testing.assert_array_equal(part, same)
 
 

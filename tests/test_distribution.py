@@ -116,12 +116,13 @@ def alone(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.parametrize("place", ["cpu", "device"])
 def test_two_workers_train_as_one_and_the_chief_alone_writes(
-    config: Path, alone: Path, tmp_path: Path, processes: Processes
+    config: Path, alone: Path, tmp_path: Path, processes: Processes, place: str
 ) -> None:
-    """The same curve, files and validation figures; the other worker says and leaves nothing."""
+    """The same curve, files and validation figures wherever tiles are warped; the other worker leaves nothing."""
     out = tmp_path / "run"
-    processes += start_two(config, out)
+    processes += start_two(config, out, f"training.augment_on={place}")
     (_, errors), (said, others_errors) = (process.communicate(timeout=SECONDS) for process in processes)
     assert [process.returncode for process in processes] == [0, 0], errors + others_errors
     assert said == ""

@@ -190,6 +190,8 @@ class Training(Section):
         deterministic: Whether TensorFlow is told to use deterministic algorithms only, for the whole process.
         allow_changed_data: Whether a run may be resumed although its images or labels are no longer those it began
             with. It makes the configuration no other.
+        augment_on: `"cpu"`: tiles come finished from the input pipeline. `"device"`: the pipeline only cuts and draws,
+            and what trains on a tile warps it first. Batches are the same to rounding.
         data_service: Machines that make the batches, `grpc://host:port` each, where `keras-unet data-worker` runs;
             none for this one. Batches stay the same, and so does the configuration.
     """
@@ -212,6 +214,7 @@ class Training(Section):
     time_limit_minutes: NotNegative = 0.0
     deterministic: bool = False
     allow_changed_data: bool = False
+    augment_on: Literal["cpu", "device"] = "cpu"
     data_service: list[Annotated[str, AfterValidator(check_address)]] = Field(
         default=[], description="addresses such as grpc://host:5000"
     )

@@ -163,7 +163,7 @@ class Course:
             raise self._diverged(error, progress.step * self._settings.accumulate - 1)
 
     def _diverged(self, error: DivergedError, batch: int) -> DivergedError:
-        path = keep_batch(self._folder.path, self._batches_from(batch), batch)
+        path = keep_batch(self._folder.path, self._trainer.tiles(self._batches_from(batch)), batch)
         steps = self._checkpoints.steps()
         last = f"the last checkpoint is of step {steps[-1]}" if steps else "there is no checkpoint yet"
         return DivergedError(f"{error} Batch {batch} is kept in {path}; {last}.", batch)

@@ -161,7 +161,7 @@ def iterate(strategy: tf.distribute.Strategy, dataset: tf.data.Dataset) -> Itera
     if workers.count == 1:
         return iter(strategy.experimental_distribute_dataset(dataset))
     replicas = strategy.num_replicas_in_sync // workers.count
-    share = dataset.element_spec[0].shape[0]
+    share = tf.nest.flatten(dataset.element_spec)[0].shape[0]
     return iter(strategy.distribute_datasets_from_function(lambda _: dataset.rebatch(share // replicas)))
 
 

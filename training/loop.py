@@ -1,6 +1,6 @@
 """The training loop: one step under a `tf.distribute` strategy, several steps a call, figures on a validation set."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from keras_unet import metrics
 
 from .distribution import iterate
+
+Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
 _UNCOUNTED = -1
 
@@ -42,6 +44,8 @@ class Trainer:
         strategy: None for one device.
         xla: Whether to compile the step with XLA.
         accumulate: Batches whose gradients are averaged for one update.
+        augment: Makes image, label and weight of what a training batch holds, on each replica's device; None where it
+            holds these.
     """
 
     def __init__(
@@ -53,12 +57,14 @@ class Trainer:
         strategy: tf.distribute.Strategy | None = None,
         xla: bool = False,
         accumulate: int = 1,
+        augment: Callable[[Any], Batch] | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.loss = loss
         self.strategy = strategy or tf.distribute.get_strategy()
         self.accumulate = accumulate
+        self._augment = augment
         with self.strategy.scope():
             optimizer.build(model.trainable_variables)
             self._sums = [_per_replica(variable) for variable in model.trainable_variables if accumulate > 1]
@@ -100,6 +106,10 @@ class Trainer:
     def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         """An iterator over the dataset that `run` takes; each replica gets its share of a batch."""
         return iterate(self.strategy, dataset)
+
+    def tiles(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+        """A training dataset as image, label and weight, whichever of them are made within the step."""
+        return dataset if self._augment is None else dataset.map(self._augment)
 
     def run(self, batches: Iterator[Any], steps: int) -> float:
         """Update the weights `steps` times, in one call of a graph.
@@ -172,6 +182,9 @@ class Trainer:
             scaled = self.optimizer.scale_loss(loss)
         return loss, tape.gradient(scaled, self.model.trainable_variables)
 
+    def _replica_step(self, batch: Any) -> tf.Tensor:
+        return self._step(*(batch if self._augment is None else self._augment(batch)))
+
     def _update(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         loss, gradients = self._gradients(image, label, weight)
         self._apply(gradients)
@@ -198,7 +211,7 @@ class Trainer:
             for part in tf.range(self.accumulate):
                 # Batches of one update do not wait for each other; two at a time would take the memory of two.
                 tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-                loss = self.strategy.run(self._step, args=next(batches))
+                loss = self.strategy.run(self._replica_step, args=(next(batches),))
                 mean = self.strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
                 losses = losses.write(step * self.accumulate + part, mean)
             if self.accumulate > 1:

@@ -16,7 +16,7 @@ from keras_unet.datasets import LabelledImages
 from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
 from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
-from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
+from keras_unet.pipeline import class_balance, prepare, tile_warp, training_dataset, validation_dataset
 from keras_unet.unet import UNet, load_model
 
 from .checkpoints import Progress
@@ -121,6 +121,7 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
 
     Raises:
         ConfigError: If the net's classes are not those of the data.
+        ValueError: If an augmentation is out of range.
     """
     keras.utils.set_random_seed(config.training.seed)
     if config.training.deterministic:
@@ -130,8 +131,18 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
         model = _build_model(config, data)
         optimizer = build_optimizer(config.optimizer, config.training.steps, config.training.precision)
     loss = build_loss(config.loss, data.ignore_label)
-    settings = config.training
-    return Trainer(model, optimizer, loss, strategy=strategy, xla=settings.xla, accumulate=settings.accumulate)
+    settings, augment = config.training, None
+    if settings.augment_on == "device":
+        augment = tile_warp(data.value_range, model.geometry, settings.input_size, _augmentation(config))
+    return Trainer(
+        model,
+        optimizer,
+        loss,
+        strategy=strategy,
+        xla=settings.xla,
+        accumulate=settings.accumulate,
+        augment=augment,
+    )
 
 
 def _build_model(config: Config, data: LabelledImages) -> UNet:
@@ -150,6 +161,10 @@ def _build_model(config: Config, data: LabelledImages) -> UNet:
     )
 
 
+def _augmentation(config: Config) -> AugmentationSettings:
+    return AugmentationSettings(**config.augmentation.model_dump())
+
+
 def build_loss(settings: Loss, ignore_label: int | None = None) -> keras.losses.Loss:
     """The loss of a configuration; class weights and border term are part of the weight map."""
     if settings.kind == "crossentropy_dice":
@@ -162,13 +177,13 @@ def build_datasets(
 ) -> tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset | None]:
     """The training dataset from a batch number on, and the validation tiles.
 
-    Class weights come from the training set alone and hold for both. Under a strategy of several workers the training
-    batches are this worker's share.
+    Class weights come from the training set alone and hold for both. Training batches are what a trainer of this
+    configuration takes, with `augment_on = "device"` cuts; under a strategy of several workers, this worker's share.
 
     Raises:
         ValueError: If the number of class weights is not the number of classes, or an augmentation is out of range.
     """
-    settings = AugmentationSettings(**config.augmentation.model_dump())
+    settings = _augmentation(config)
     weights = config.loss.class_weights
     class_weights = class_balance(parts.train) if weights == "balanced" else None if weights == "none" else weights
     weigh = partial(prepare, w0=config.loss.w0, sigma=config.loss.sigma, class_weights=class_weights)
@@ -190,6 +205,7 @@ def build_datasets(
                 worker=workers.index,
                 workers=workers.count,
                 stride=stride,
+                cut_only=config.training.augment_on == "device",
             )
 
         machines = config.training.data_service

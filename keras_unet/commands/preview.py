@@ -35,10 +35,15 @@ def preview(config: Config, out: Path, tiles: int = 4, data: LabelledImages | No
     parts = split(load_data(config.data) if data is None else data, config.data)
     for note in parts.notes:
         print(note)
-    batches_from, _ = build_datasets(config, replace(parts, validate=None), config.model.geometry)
+    batches_from, _ = build_datasets(_finished_tiles(config), replace(parts, validate=None), config.model.geometry)
     shown = list(batches_from(0).unbatch().take(tiles).as_numpy_iterator())
     image_io.write_image(out, contact_sheet(shown, parts.train.ignore_label))
     print(f"The first {tiles} tiles of the run: {out}")
+
+
+def _finished_tiles(config: Config) -> Config:
+    """The configuration with an input pipeline that makes whole tiles, the same ones: no step is here to warp them."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"augment_on": "cpu"})})
 
 
 def contact_sheet(

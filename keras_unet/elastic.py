@@ -244,7 +244,8 @@ def _corners(
         corner = _as_index(whole[0] * float(held[1]) + whole[1])
     else:
         corner = _as_index(whole[0]) * held[1] + _as_index(whole[1])
-    starts = np.arange(positions[0].shape[0], dtype=np.int32)[:, None, None] * pixels
+    # Several workers' batches have no size when the function is traced, though they have when it is compiled.
+    starts = tf.range(tf.shape(positions[0])[0])[:, None, None] * pixels
     return corner + starts, (fractions[0], fractions[1])
 
 

@@ -85,17 +85,21 @@ import numpy as np
 from test_augment_on_device import cells, split, tiny, training, weights
 from keras_unet.training.distribution import choose_strategy
 
-trained = []
-for place, strategy in (("cpu", None), ("device", choose_strategy(["CPU:0", "CPU:1"]))):
-    changes = dict(optimizer_name="sgd", model_dropout=0.0, training_accumulate=2, training_augment_on=place)
-    config = tiny(**changes)
+def trained(place, accumulate, strategy=None):
+    config = tiny(
+        optimizer_name="sgd", model_dropout=0.0, training_accumulate=accumulate, training_augment_on=place
+    )
     parts = split(cells(), config.data)
     trainer = training.train.build_trainer(config, parts.train, strategy)
     batches_from, _ = training.train.build_datasets(config, parts, trainer.model.geometry, strategy)
     trainer.run(trainer.batches(batches_from(0)), 3)
-    trained.append(weights(trainer.model))
-assert trainer.strategy.num_replicas_in_sync == 2
-assert np.abs(trained[0] - trained[1]).max() < 1e-4, np.abs(trained[0] - trained[1]).max()
+    return weights(trainer.model)
+
+pair = choose_strategy(["CPU:0", "CPU:1"])
+assert pair.num_replicas_in_sync == 2
+for accumulate in (1, 2):
+    difference = np.abs(trained("cpu", accumulate) - trained("device", accumulate, pair)).max()
+    assert difference < 1e-4, difference
 """
 
 

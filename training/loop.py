@@ -182,8 +182,9 @@ class Trainer:
             scaled = self.optimizer.scale_loss(loss)
         return loss, tape.gradient(scaled, self.model.trainable_variables)
 
-    def _replica_step(self, batch: Any) -> tf.Tensor:
-        return self._step(*(batch if self._augment is None else self._augment(batch)))
+    def _replica_tiles(self, batch: Any) -> Any:
+        """Each replica's image, label and weight. Not part of the step: a nested function may not synchronise."""
+        return batch if self._augment is None else self.strategy.run(self._augment, args=(batch,))
 
     def _update(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tf.Tensor:
         loss, gradients = self._gradients(image, label, weight)
@@ -211,7 +212,7 @@ class Trainer:
             for part in tf.range(self.accumulate):
                 # Batches of one update do not wait for each other; two at a time would take the memory of two.
                 tf.autograph.experimental.set_loop_options(parallel_iterations=1)
-                loss = self.strategy.run(self._replica_step, args=(next(batches),))
+                loss = self.strategy.run(self._step, args=self._replica_tiles(next(batches)))
                 mean = self.strategy.reduce(tf.distribute.ReduceOp.SUM, loss, axis=None)
                 losses = losses.write(step * self.accumulate + part, mean)
             if self.accumulate > 1:

@@ -88,16 +88,28 @@ def demo(
 @app.command()
 def train(
     config: Source,
-    out: Annotated[Path, typer.Option(help="Run folder; the same command resumes an unfinished run.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder; the same command resumes an unfinished run.", show_default=False)
+    ] = None,
     data: Images = None,
     changes: Changes = None,
     overwrite: Overwrite = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Train nothing: print what share of a step the input costs.")
+    ] = False,
 ) -> None:
     """Train a U-Net, validate it, keep the best weights."""
-    from keras_unet import training
-
+    if out is None and not profile:
+        raise typer.BadParameter("Expected --out, the run folder, or --profile. Received neither.")
+    if overwrite and profile:
+        raise typer.BadParameter("Expected --overwrite without --profile, which writes nothing. Received both.")
     settings = _load_config(config, _overrides(data, changes))
     _import_tensorflow()
+    from keras_unet import training
+
+    if out is None or profile:
+        training.profile(settings)
+        return
     training.run(settings, out, overwrite=overwrite)
 
 

@@ -92,6 +92,8 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("evaluate", "m", "--data", ".", "--dataset", "isbi2012", "--label-kind", "binary"), "set folder"),
         (("train", "synthetic", "--out", "r", "--set", "training.steps"), "Expected an override section.key=value"),
         (("train", "synthetic", "--out", "r", "--set", "training.steps=0"), "training.steps: Expected a value greater"),
+        (("train", "synthetic"), "Expected --out, the run folder, or --profile"),
+        (("train", "synthetic", "--profile", "--overwrite"), "Expected --overwrite without --profile"),
         (("weight-map", "a.png", "--w0", "inf"), "Expected a finite number. Received inf"),
         (("weight-map", "a.png", "--sigma", "inf"), "Expected a finite number"),
     ],

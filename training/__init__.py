@@ -19,6 +19,7 @@ _NAMES = {
     "evaluate": "evaluation",
     "format_table": "evaluation",
     "Trainer": "loop",
+    "profile": "profiling",
     "run": "train",
 }
 _MODULES = (
@@ -32,6 +33,7 @@ _MODULES = (
     "loop",
     "monitoring",
     "optimizers",
+    "profiling",
     "provenance",
     "range_test",
     "run_folder",
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from .evaluation import evaluate as evaluate
     from .evaluation import format_table as format_table
     from .loop import Trainer as Trainer
+    from .profiling import profile as profile
     from .train import run as run
 
 

@@ -33,7 +33,7 @@ def layer_costs(model: UNet, height: int, width: int) -> list[LayerCost]:
     config = model.get_config()
     config["input_shape"] = (height, width, model.channels)
     fixed = UNet.from_config(config)
-    return [_cost(layer) for layer in fixed.layers if layer.weights]
+    return [layer_cost(layer) for layer in fixed.layers if layer.weights]
 
 
 def multiply_adds(model: UNet, height: int, width: int) -> int:
@@ -41,7 +41,8 @@ def multiply_adds(model: UNet, height: int, width: int) -> int:
     return sum(cost.multiply_adds for cost in layer_costs(model, height, width))
 
 
-def _cost(layer: keras.layers.Layer) -> LayerCost:
+def layer_cost(layer: keras.layers.Layer) -> LayerCost:
+    """Cost of one layer of a built model, for an input of the size that the model was built for."""
     shape = tuple(layer.output.shape[1:])
     operations = 0
     if isinstance(layer, (keras.layers.Conv2D, keras.layers.Conv2DTranspose)):

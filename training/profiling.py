@@ -26,7 +26,7 @@ from .split import load_data, split
 from .train import build_datasets, build_trainer
 
 _BLOCKS = 5
-_SECONDS = 2.0  # of each block, but a call at least
+_SECONDS = 2.0  # of each block, but a step at least
 _MUCH = 0.1
 
 BatchesFrom = Callable[[int], tf.data.Dataset]
@@ -98,35 +98,35 @@ def measure(
         batches_from: The training dataset from a batch number on.
         settings: Section `[training]`.
         blocks: Of either kind.
-        seconds: About how long a block takes; a call at least.
+        seconds: About how long a block takes; a step at least.
     """
     batch = next(iter(batches_from(0).take(1)))
     held = trainer.batches(tf.data.Dataset.from_tensors(batch).repeat())
-    per_call = settings.steps_per_call
-
-    def step(batches: Iterator[Any], calls: int) -> float:
-        """Mean seconds, not the median: batches made side by side come in bursts."""
-        begun = time.perf_counter()
-        for _ in range(calls):
-            trainer.run(batches, per_call)
-        return (time.perf_counter() - begun) / (calls * per_call)
-
-    step(held, 2)  # compiles
-    calls = max(1, math.ceil(seconds / (step(held, 1) * per_call)))
-    calls = int(Workers(trainer.strategy).chiefs(calls))
+    wanted = max(1, math.ceil(seconds / _step_seconds(trainer, held, 1, 1)))
+    wanted = int(Workers(trainer.strategy).chiefs(wanted))
+    per_call = min(wanted, settings.steps_per_call)
+    calls = wanted // per_call
     piped_times, held_times, first = [], [], 0
     for _ in range(blocks):
         # A pipeline of its own for each block: one that was kept would fill its buffers while the others are timed,
-        # and be faster for as long as they last.
-        piped = trainer.batches(batches_from(first))
-        step(piped, 1)
-        piped_times.append(step(piped, calls))
-        del piped
-        step(held, 1)
-        held_times.append(step(held, calls))
-        first += (calls + 1) * per_call * settings.accumulate
+        # taking cores from them, and be faster for as long as they last.
+        piped_times.append(_step_seconds(trainer, trainer.batches(batches_from(first)), calls, per_call))
+        held_times.append(_step_seconds(trainer, held, calls, per_call))
+        first += (1 + calls * per_call) * settings.accumulate
     tiles = settings.batch_size * settings.accumulate
     return InputShare(statistics.median(piped_times), statistics.median(held_times), tiles)
+
+
+def _step_seconds(trainer: Trainer, batches: Iterator[Any], calls: int, per_call: int) -> float:
+    """Mean seconds of a step after a first one, which may compile, or wait for a pipeline to start.
+
+    The mean, not the median: batches made side by side come in bursts.
+    """
+    trainer.run(batches, 1)
+    begun = time.perf_counter()
+    for _ in range(calls):
+        trainer.run(batches, per_call)
+    return (time.perf_counter() - begun) / (calls * per_call)
 
 
 def report(found: InputShare, settings: Training, *, on_gpu: bool) -> list[str]:

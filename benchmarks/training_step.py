@@ -1,6 +1,6 @@
 """Images per second of a training step: ours, a bare TensorFlow loop, Keras' fit, and U-Nets of other packages.
 
-    pip install csbdeep && pip install --no-deps keras-unet-collection
+    pip install csbdeep keras-unet-collection
     python benchmarks/training_step.py
     python benchmarks/training_step.py --filters 64 --size 512 --batch 8 --precision mixed_bfloat16 --peak-tflops 990
     python benchmarks/training_step.py --filters 64 --size 572 --batch 1 --padding valid
@@ -13,7 +13,7 @@ precision; a turn is one call of a graph that makes all its steps. Goal: at leas
 The other packages' nets are trained by Keras' fit with that loss and optimizer. They are padded, so with --padding
 valid they are left out, and none is quite ours: keras-unet-collection up-samples by 3x3 kernels with one more
 convolution after them, CSBDeep by repeating pixels with narrower layers below. So their multiply-adds are told, too.
-(segmentation-models, also asked for often, does not import beside Keras 3.) No net has dropout here.
+(segmentation-models, also common, builds its U-Nets on VGG, ResNet and the like alone.) No net has dropout here.
 
 On a GPU the table ends with the peak memory of a turn beyond what all nets hold at rest. --peak-tflops tells the share
 of the chip's peak, counted as 6 operations for each multiply-add of the forward pass. --input measures what the input

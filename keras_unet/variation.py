@@ -146,6 +146,7 @@ def vary_gray_values(
         float32 of the same shape.
     """
     low, high = value_range
+    gray = tf.convert_to_tensor(gray)
     relative = (tf.cast(image, tf.float32) - low) / (high - low)
     axes = list(range(gray.shape.rank - 1, relative.shape.rank))
     exponent, contrast, offset, strength = (_over_pixels(gray[..., index], len(axes)) for index in range(4))

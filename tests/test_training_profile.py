@@ -69,7 +69,7 @@ def test_weights_stay_and_what_would_diverge_does_not(monkeypatch: pytest.Monkey
         ({}, True, 'training.augment_on="device"', "more machines"),
         ({}, False, "other machines that make the batches (training.data_service)", "augment_on"),
         ({"training_augment_on": "device"}, True, "more CPU cores", "augment_on"),
-        ({"training_data_service": ["grpc://host:5000"]}, False, "more machines", "other machines"),
+        ({"training_data_service": ["grpc://host:5000"]}, False, "more machines", "cores"),
     ],
 )
 def test_a_costly_input_is_told_with_cures_that_are_left(

@@ -145,13 +145,12 @@ def report(found: InputShare, settings: Training, *, on_gpu: bool) -> list[str]:
 
 def _cures(settings: Training, on_gpu: bool) -> str:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cures = [f"more CPU cores (there are {cores})"]
+    cures = [] if settings.data_service else [f"more CPU cores (there are {cores})"]
     # Without an accelerator the warp would take the same cores from the step itself.
     if on_gpu and settings.augment_on == "cpu":
         cures.append('training.augment_on="device"')
-    machines = "more machines" if settings.data_service else "other machines"
-    cures.append(f"{machines} that make the batches (training.data_service)")
-    return ", or ".join(cures)
+    machines = "more" if settings.data_service else "other"
+    return ", or ".join([*cures, f"{machines} machines that make the batches (training.data_service)"])
 
 
 def _at_rest(config: Config) -> Config:

@@ -144,8 +144,8 @@ class TileAugmenter:
         size = tf.shape(arrays[0])[:2]
         centre = tf.cast(centre, tf.float32) + drawn.shift
         origin = self._origin(centre, size)
-        windows = (elastic.cut(array, origin, self.source_size) for array in arrays)
-        return Cut(*windows, centre=centre, size=size, origin=origin, drawn=drawn)
+        image, label, weight = (elastic.cut(array, origin, self.source_size) for array in arrays)
+        return Cut(image, label, weight, centre, size, origin, drawn)
 
     def _reach(self) -> tuple[int, int]:
         """Rows and columns from the centre to the farthest pixel that any draw can read."""

@@ -362,8 +362,8 @@ def test_what_is_not_there_is_told_in_a_sentence(server, scheme):
     for wrong, model, version, sentence in [
         (closed, "cells", None, "Expected an answer from .*:1. Received UNAVAILABLE"),
         (url, "cell", None, "Expected a model 'cell' at .* Received: Servable not found"),
-        (url, "cells", 7, "Expected a model 'cells'"),
-        (url, "cells", "canary", "Expected a model 'cells'"),
+        (url, "cells", 7, "Expected a model 'cells' with version 7 at"),
+        (url, "cells", "canary", "Expected a model 'cells' with version 'canary' at"),
     ]:
         with Client(wrong, model, version=version, retries=0) as client, pytest.raises(ServerError, match=sentence):
             client.segment(noise(5, 5))
@@ -488,6 +488,28 @@ def test_a_password_in_an_address_is_refused_and_not_told(url):
     with pytest.raises(ValueError, match="without user and password, which travel as headers=") as refused:
         Client(url, "cells")
     assert "cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://host:99999", "Expected an address such as"),
+        ("grpc://host:0", "Expected an address such as"),
+        ("http://host:8501/v1/models/cells", "Expected the address of the server alone"),
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_at_once(url, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        Client(url, "cells")
+
+
+def test_tls_where_there_is_none_is_told_without_retries(server):
+    with (
+        Client(server.rest.replace("http:", "https:"), "cells", retries=5) as client,
+        pytest.raises(ServerError, match=r"Expected TLS at .* is it http:// there\?"),
+    ):
+        client.description()
+    assert len(server.requests) == 0
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,14 @@ def test_a_warm_up_longer_than_the_run_is_refused_with_one_that_is_not() -> None
     assert config_from_dict(values).optimizer.warmup_steps == 5
 
 
+def test_a_run_made_shorter_takes_a_shorter_warm_up_unless_told_otherwise() -> None:
+    assert load_config("isbi2012-small").optimizer.warmup_steps == 100
+    assert load_config("isbi2012-small", ["training.steps=40"]).optimizer.warmup_steps == 4
+    assert load_config("isbi2012-small", ["training.steps=400"]).optimizer.warmup_steps == 100
+    with pytest.raises(ConfigError, match="optimizer.warmup_steps: Expected at most training.steps = 40. Received 60"):
+        load_config("isbi2012-small", ["training.steps=40", "optimizer.warmup_steps=60"])
+
+
 def test_overrides_change_keys_as_toml_or_else_as_text(tmp_path: Path) -> None:
     changes = [
         "data.path=some folder/em",

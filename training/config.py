@@ -258,13 +258,26 @@ def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
 
     Args:
         source: Name of a preset (`"synthetic"`, `"isbi2012"`, `"dic-hela-small"` …) or path of a TOML file.
-        overrides: `"section.key=value"` each; the value is TOML, or else taken as text.
+        overrides: `"section.key=value"` each; the value is TOML, or else taken as text. Where `training.steps` is
+            changed and `optimizer.warmup_steps` is not, a warm-up that no longer fits becomes a tenth of the run.
 
     Raises:
         ConfigError: A sentence for each key that is unknown or has an impossible value.
         OSError: If the file cannot be read.
     """
-    return config_from_dict(change(read_source(source), overrides))
+    values = change(read_source(source), overrides)
+    changed = {override.partition("=")[0].strip() for override in overrides}
+    if "training.steps" in changed and "optimizer.warmup_steps" not in changed:
+        _shorten_warm_up(values)
+    return config_from_dict(values)
+
+
+def _shorten_warm_up(values: dict[str, Any]) -> None:
+    """Fit the warm-up of the file into a shorter run; what is no number is left for the check to refuse."""
+    steps, optimizer = values["training"]["steps"], values.get("optimizer")
+    warm_up = optimizer.get("warmup_steps", 0) if isinstance(optimizer, dict) else 0
+    if isinstance(steps, int) and isinstance(warm_up, int) and warm_up > steps > 0:
+        values["optimizer"] = {**optimizer, "warmup_steps": steps // 10}
 
 
 def config_from_dict(values: dict[str, Any]) -> Config:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
@@ -226,6 +226,13 @@ def _check_headers(headers: Mapping[str, str]) -> None:
             raise ValueError(f"Expected a header {name} of printable ASCII characters. Received others.")
 
 
+def _is_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:  # larger than ports are
+        return False
+
+
 def _channel(
     url: str,
     model: str,
@@ -240,8 +247,10 @@ def _channel(
             "Received an address that holds an @."
         )
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.netloc:
+    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.netloc or not _is_port(parts):
         raise ValueError(f"Expected an address such as http://host:8501 or grpc://host:8500. Received {url!r}.")
+    if parts.path.startswith("/v1"):
+        raise ValueError(f"Expected the address of the server alone, to which /v1/models/… is added. Received {url!r}.")
     if parts.scheme.startswith("http"):
         return RestChannel(url.rstrip("/"), model, version, timeout, headers)
     address = parts.netloc if parts.port else f"{parts.netloc}:{_GRPC_PORT}"

@@ -35,14 +35,19 @@ def other_protocol(protocol: str, address: str) -> ServerError:
     )
 
 
-def server_error(status: str, text: str, address: str, model: str, timeout: float) -> ServerError:
+def name_of(model: str, version: int | str | None) -> str:
+    """What was asked for, in words."""
+    return f"a model {model!r}" if version is None else f"a model {model!r} with version {version!r}"
+
+
+def server_error(status: str, text: str, address: str, asked: str, timeout: float) -> ServerError:
     """The error for a status that is not OK.
 
     Args:
         status: Canonical name of the status, such as `"UNAVAILABLE"`.
         text: What the server, or the library that could not reach it, says.
         address: Address of the server.
-        model: Name of the model.
+        asked: From `name_of`.
         timeout: How long an answer was waited for, in seconds.
     """
     if status in _REFUSALS:
@@ -53,5 +58,5 @@ def server_error(status: str, text: str, address: str, model: str, timeout: floa
     if status == "DEADLINE_EXCEEDED":
         return ServerError(f"Expected an answer from {address} within {timeout:g} s. Received none.", retry=retry)
     if status == "NOT_FOUND":
-        return ServerError(f"Expected a model {model!r} at {address}. Received: {received}.")
+        return ServerError(f"Expected {asked} at {address}. Received: {received}.")
     return ServerError(f"Expected an answer from {address}. Received {status}: {received}.", retry=retry)

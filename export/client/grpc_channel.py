@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from .errors import ServerError, other_protocol, server_error
+from .errors import ServerError, name_of, other_protocol, server_error
 
 _OF_HTTP_1 = ("Expected SETTINGS frame", "http1.x")  # in what grpcio says of a server that answers in plain HTTP
 _OWN_LIMIT = 4 * 1024**2  # bytes that grpcio takes in a message unless told otherwise
@@ -51,7 +51,7 @@ class GrpcChannel:
             ) from None
         self._grpc, self._protos = grpc, protos
         self._address, self._model, self._timeout = f"{'grpcs' if encrypted else 'grpc'}://{address}", model, timeout
-        self._version = version
+        self._version, self._asked = version, name_of(model, version)
         self._metadata = [(name.lower(), value) for name, value in headers.items()]
         options = [("grpc.max_receive_message_length", max(max_message_bytes or 0, _OWN_LIMIT))]
         self._channel = (
@@ -113,4 +113,4 @@ class GrpcChannel:
             status, text = error.code().name, error.details() or ""
             if any(part in text for part in _OF_HTTP_1):
                 raise other_protocol("gRPC", self._address) from None
-            raise server_error(status, text, self._address, self._model, self._timeout) from None
+            raise server_error(status, text, self._address, self._asked, self._timeout) from None

@@ -5,6 +5,7 @@ import http.client
 import io
 import json
 import socket
+import ssl
 import time
 import urllib.error
 import urllib.parse
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import ServerError, other_protocol, server_error
+from .errors import ServerError, name_of, other_protocol, server_error
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -48,7 +49,8 @@ class RestChannel:
     def __init__(
         self, url: str, model: str, version: int | str | None, timeout: float, headers: Mapping[str, str]
     ) -> None:
-        self._address, self._model, self._timeout, self._headers = url, model, timeout, dict(headers)
+        self._address, self._timeout, self._headers = url, timeout, dict(headers)
+        self._asked = name_of(model, version)
         kind = "labels" if isinstance(version, str) else "versions"
         self._opener = urllib.request.build_opener(_HttpInTime, _HttpsInTime)
         chosen = "" if version is None else f"/{kind}/{urllib.parse.quote(str(version), safe='')}"
@@ -102,6 +104,10 @@ class RestChannel:
             if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
                 raise other_protocol("REST", self._address) from None
             reason = getattr(error, "reason", error)
+            if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
+                raise ServerError(
+                    f"Expected TLS at {self._address}. Received an answer without: is it http:// there?"
+                ) from None
             status = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
             raise self._error(status, str(reason)) from None
         try:
@@ -110,7 +116,7 @@ class RestChannel:
             raise ServerError(f"Expected JSON with {key!r} from {self._address}. Received something else.") from None
 
     def _error(self, status: str, text: str) -> ServerError:
-        return server_error(status, text, self._address, self._model, self._timeout)
+        return server_error(status, text, self._address, self._asked, self._timeout)
 
 
 class _InTime:

@@ -23,7 +23,7 @@ NEXT_STEPS = """\
 Now with your own images, say in my/images with one label image of the same name each in my/labels:
 
   keras-unet train folder --data my --out run
-  keras-unet predict run new-images --out results --instances
+  keras-unet predict run new-images --out results --instances --min-size 60
   keras-unet export run models/cells
 """
 
@@ -118,7 +118,7 @@ def numbered_alike(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArra
 def _tell(out: Path, version: Path, figures: dict[str, float]) -> None:
     print(
         f"""
-Counted {figures["cells"]:.0f} cells; the truth has {figures["cells_in_truth"]:.0f}.
+Counted {figures["cells"]:.0f} cells of {_MIN_SIZE} pixels or more; the truth has {figures["cells_in_truth"]:.0f}.
 Of {figures["touching_pairs"]:.0f} pairs of touching cells, {figures["separated"]:.1%} were told apart
 (threshold and connected components on the raw image: {figures["separated_by_threshold"]:.1%}).
 

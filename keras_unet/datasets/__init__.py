@@ -76,4 +76,4 @@ def check_name(name: str, path: str | os.PathLike[str] | None) -> None:
     if name == "synthetic" and path is not None:
         raise ValueError(f'Expected no path for data set "synthetic": it is generated. Received {str(path)!r}.')
     if name != "synthetic" and path is None:
-        raise ValueError(f'Expected a path to the files of data set "{name}". Received none.')
+        raise ValueError(f'Expected a path to the files of data set "{name}" (--data PATH). Received none.')

@@ -36,6 +36,8 @@ _MODULES = (
     "losses",
     "metrics",
     "pipeline",
+    "salient",
+    "scores",
     "shards",
     "streaming",
     "tiling",

@@ -12,49 +12,25 @@ result and i those in both: IoU = i / (t + r - i), Dice = 2 i / (t + r).
 - A label that is neither a class nor the ignored one makes every score NaN.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import ArrayLike, NDArray
 
 from keras_unet.losses import sparse_labels
+from keras_unet.scores import ClassScores, class_scores, pixel_accuracy
 
-
-class ClassScores(NamedTuple):
-    """Scores `(classes,)` of each class, float64, NaN where a class is in neither truth nor result."""
-
-    iou: NDArray[np.float64]
-    dice: NDArray[np.float64]
-    recall: NDArray[np.float64]
-    precision: NDArray[np.float64]
-
-
-def class_scores(matrix: ArrayLike) -> ClassScores:
-    """Scores of each class from a confusion matrix; `numpy.nanmean` of one is the mean over classes.
-
-    Args:
-        matrix: Pixel counts `(classes, classes)`, row the truth, column the result.
-
-    Raises:
-        ValueError: If the matrix is not square.
-
-    Example:
-        >>> class_scores([[2, 1], [0, 1]]).iou.round(3).tolist()
-        [0.667, 0.5]
-    """
-    counts = tf.constant(np.asarray(matrix, np.float64))
-    if counts.shape.rank != 2 or counts.shape[0] != counts.shape[1]:
-        raise ValueError(f"Expected a square confusion matrix. Received shape {counts.shape}.")
-    right = tf.linalg.diag_part(counts)
-    recall, precision = right / tf.reduce_sum(counts, 1), right / tf.reduce_sum(counts, 0)
-    return ClassScores(*(score.numpy() for score in (_iou(counts), _dice(counts), recall, precision)))
-
-
-def pixel_accuracy(matrix: ArrayLike) -> float:
-    """Part of the pixels whose class is right, from a confusion matrix `(classes, classes)`; NaN without pixels."""
-    return float(_accuracy(tf.constant(np.asarray(matrix, np.float64))))
+__all__ = [
+    "ClassScores",
+    "ConfusionMatrixMetric",
+    "Dice",
+    "IoU",
+    "MeanDice",
+    "MeanIoU",
+    "PixelAccuracy",
+    "class_scores",
+    "pixel_accuracy",
+]
 
 
 class ConfusionMatrixMetric(keras.metrics.Metric):

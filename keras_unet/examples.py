@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import ShardedImages
-from keras_unet.instances import class_components
-from keras_unet.weight_maps import border_term, class_weights_from_counts, separation_border
+from keras_unet.truth import true_classes, true_objects
+from keras_unet.weight_maps import border_term, class_weights_from_counts
 
 ClassWeights = Literal["balanced"] | Sequence[float] | None
 
@@ -155,7 +155,7 @@ def classes_and_border(
 def _example(
     sample: Sample, data: LabelledImages, w0: float, sigma: float, class_weights: NDArray[np.float32]
 ) -> Example:
-    label, instances = _classes(sample, data), _instances(sample, data)
+    label, instances = _classes(sample, data), true_objects(sample.labels, data.kind, data.ignore_label)
     ignored = np.zeros(label.shape, bool) if data.ignore_label is None else label == data.ignore_label
     weight = class_weights[np.where(ignored, 0, label)]
     if w0:
@@ -165,14 +165,4 @@ def _example(
 
 
 def _classes(sample: Sample, data: LabelledImages) -> NDArray[np.int32]:
-    if data.kind == "classes":
-        return sample.labels
-    label = (separation_border(_instances(sample, data)) > 0).astype(np.int32)
-    return label if data.ignore_label is None else np.where(sample.labels == data.ignore_label, sample.labels, label)
-
-
-def _instances(sample: Sample, data: LabelledImages) -> NDArray[np.int32]:
-    labels = sample.labels
-    if data.ignore_label is not None:
-        labels = np.where(labels == data.ignore_label, 0, labels)
-    return labels if data.kind == "instances" else class_components(labels)
+    return true_classes(sample.labels, data.kind, data.ignore_label)

@@ -114,6 +114,9 @@ def test_probabilities_of_another_shape_are_refused(shape: tuple[int, ...]) -> N
 
 
 def test_the_table_shows_each_class_and_the_errors() -> None:
+    """V_rand: of the two cell pixels one is background in the result, an object of its own. So of 4 ordered pairs in
+    one cell 2 are in one object, and the result has no other: split 2/4, merge 2/2. V_info: the truth has no entropy,
+    hence nothing is merged and nothing shared."""
     table = format_table(evaluate(lambda image: one_hot([[1, 0, 1, 0]]), data_of([[1, 1, 0, 0]])))
     assert table.splitlines() == [
         "class            IoU    Dice",
@@ -122,6 +125,8 @@ def test_the_table_shows_each_class_and_the_errors() -> None:
         "mean          0.3333  0.5000",
         "pixel accuracy 0.5000 over 1 image",
         "pixel error 0.5000, Rand error 0.3333, each at its best threshold",
+        "V_rand 0.6667 (split 0.5000, merge 1.0000), V_info 0.0000 (split 0.0000, merge 1.0000), "
+        "each at its best threshold",
     ]
 
 

@@ -1,0 +1,51 @@
+"""How objects are told apart once a net has given its probabilities: what `tune` chooses and everything else uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy.typing as npt
+
+from keras_unet.instances import Labels, instances, watershed_instances
+
+# What a net is taught is one pixel short where objects touch; growing gives that pixel back.
+GROW = 1
+
+
+@dataclass(frozen=True)
+class InstanceSettings:
+    """How objects are told apart.
+
+    Args:
+        threshold: A pixel is foreground where its probability is greater.
+        min_size: Smallest area in pixels of an object.
+        watershed: Whether objects that hang together are parted at their waists, see `watershed_instances`; if not,
+            they are connected components.
+    """
+
+    threshold: float = 0.5
+    min_size: int = 0
+    watershed: bool = False
+
+    def find(self, probability: npt.ArrayLike) -> Labels:
+        """Object ids `(height, width)` from 1, 0 for background, from foreground probabilities `(height, width)`.
+
+        Raises:
+            ValueError: As `keras_unet.instances.instances`.
+        """
+        find = watershed_instances if self.watershed else instances
+        return find(probability, self.threshold, self.min_size, grow=GROW)
+
+    @classmethod
+    def validated(cls, figures: Mapping[str, Any]) -> Self:
+        """The settings among the figures of a run or the metadata of an exported model.
+
+        `objects` holds what `keras-unet tune` chose; without it `threshold` is the one that training validated for
+        components, and 0.5 stands for neither.
+        """
+        tuned = figures.get("objects")
+        if isinstance(tuned, Mapping):
+            return cls(float(tuned["threshold"]), int(tuned["min_size"]), bool(tuned["watershed"]))
+        return cls(float(figures.get("threshold", 0.5)))

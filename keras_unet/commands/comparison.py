@@ -1,0 +1,234 @@
+"""`keras-unet evaluate RESULTS --truth LABELS`: results on disk laid beside their truth. Loads no TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet.datasets.labels import LabelKind, Meaning, understand
+from keras_unet.datasets.pairing import pair
+from keras_unet.figures import JudgedImage, Scope, judge
+from keras_unet.image_io import list_images, natural_order, read_label_stack, read_stack
+from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances import connected_components
+from keras_unet.label_checks import check_labels, check_probability
+from keras_unet.truth import true_classes, true_objects
+
+RESULT_KINDS = ("labels", "probabilities")
+
+_OVERLAY = "_overlay"
+# Endings of what `predict` and `segment` write, in the order in which they are taken.
+_OF_CLASSES = ("_probabilities", "_foreground", "_labels")
+_OF_INSTANCES = ("_instances", *_OF_CLASSES)
+
+
+@dataclass(frozen=True)
+class _File:
+    """Pages of a file: labels `(pages, height, width)` or probabilities `(pages, height, width, channels)`."""
+
+    path: Path
+    pages: NDArray[Any]
+
+    @property
+    def has_probabilities(self) -> bool:
+        return self.pages.ndim == 4
+
+
+@dataclass(frozen=True)
+class _Pair:
+    name: str
+    truth: NDArray[Any]
+    result: NDArray[Any]
+
+
+def compare(
+    results: Path,
+    truth: Path,
+    settings: InstanceSettings,
+    *,
+    label_kind: LabelKind | None = None,
+    ignore_label: int | None = None,
+    result_kind: str | None = None,
+) -> tuple[list[JudgedImage], Scope, list[str]]:
+    """Lay result files beside the truth's files, which are matched by name; all are held in memory.
+
+    Args:
+        results: A folder of label or probability files, one file or stack, or a pattern such as `out/*_labels.png`.
+            Of a folder that `predict` or `segment` wrote one kind of file is taken: for a truth of instances the
+            instances if they are there, else probabilities, else labels.
+        truth: A folder of label files, or one file or stack.
+        settings: How objects are told apart where results do not tell.
+        label_kind: What the truth's labels are; None to tell it from their values.
+        ignore_label: Label of the truth's pixels to leave out, or None.
+        result_kind: `"labels"` or `"probabilities"`, integers being scaled from their type's range; None takes
+            floats for probabilities and integers for labels.
+
+    Returns:
+        The images, what they are judged by, and sentences that say how files were understood.
+
+    Raises:
+        FileNotFoundError: If a folder or file is missing.
+        ValueError: If truth and results differ in number or size, labels are negative or floats, probabilities are
+            outside [0, 1] or NaN, or a file cannot be read; the message names the file.
+    """
+    truths = [_File(path, read_label_stack(path)) for path in _files(truth)]
+    meaning = understand([(str(file.path), file.pages) for file in truths], label_kind, None, ignore_label)
+    read = [_read_result(path, result_kind) for path in _chosen(_files(results), meaning)]
+    found, has_ids = _converted(read, meaning)
+    scope = Scope(meaning.class_names, meaning.kind, found[0].has_probabilities, settings)
+    images = [_judged(pair, meaning, has_ids) for pair in _side_by_side(truths, found)]
+    what = "object ids" if has_ids else "probabilities" if scope.probabilities else "classes"
+    return images, scope, [meaning.note, f"Results are read as {what}: {read[0].path.name} and the like."]
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_dir():
+        files = list_images(path)
+    elif path.exists():
+        files = [path]
+    else:
+        files = sorted(path.parent.glob(path.name), key=natural_order)
+    if not files:
+        raise FileNotFoundError(f"Expected image files. Received {str(path)!r}, where there are none.")
+    return files
+
+
+def _chosen(files: Sequence[Path], meaning: Meaning) -> Sequence[Path]:
+    """All files, or one kind of those that `predict` and `segment` write beside overlays."""
+    if not any(path.stem.endswith(_OVERLAY) for path in files):
+        return files
+    endings = _OF_INSTANCES if meaning.kind == "instances" else _OF_CLASSES
+    if meaning.num_classes > 2:
+        endings = tuple(ending for ending in endings if ending != "_foreground")
+    kinds = ([path for path in files if path.stem.endswith(ending)] for ending in endings)
+    return next((kind for kind in kinds if kind), files)
+
+
+def _read_result(path: Path, result_kind: str | None) -> _File:
+    stack = read_stack(path)
+    kind = result_kind or ("probabilities" if stack.dtype.kind == "f" else "labels")
+    if kind == "labels":
+        return _File(path, read_label_stack(path))
+    if stack.dtype.kind in "ui":
+        stack = stack / np.float32(np.iinfo(stack.dtype).max)
+    try:
+        return _File(path, np.asarray(check_probability(stack), np.float32))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def _converted(files: Sequence[_File], meaning: Meaning) -> tuple[list[_File], bool]:
+    """Results with the truth's classes or with object ids, and whether they are ids."""
+    _check_alike(files, meaning.num_classes)
+    if files[0].has_probabilities:
+        return list(files), False
+    if meaning.kind == "instances" and not any(_is_mask(page) for file in files for page in file.pages):
+        return [_File(file.path, _ids(file)) for file in files], True
+    kind: LabelKind = "binary" if meaning.num_classes == 2 else "classes"
+    named = [(str(file.path), file.pages) for file in files]
+    convert = understand(named, kind, meaning.num_classes).convert
+    return [_File(file.path, convert(file.pages)) for file in files], False
+
+
+def _check_alike(files: Sequence[_File], num_classes: int) -> None:
+    first = files[0]
+    for file in files:
+        if file.has_probabilities != first.has_probabilities:
+            raise ValueError(
+                f"{file.path}: expected labels or probabilities throughout. Received both: name one kind by a pattern."
+            )
+        channels = (1, 2) if num_classes == 2 else (num_classes,)
+        if file.has_probabilities and file.pages.shape[-1] not in channels:
+            raise ValueError(
+                f"{file.path}: expected probabilities of {' or '.join(map(str, channels))} channels. "
+                f"Received {file.pages.shape[-1]}."
+            )
+
+
+def _is_mask(labels: NDArray[Any]) -> bool:
+    """Whether one value marks several separate pieces, so that it cannot be an id."""
+    values = np.unique(labels[labels > 0])
+    return len(values) == 1 and int(connected_components(labels).max()) > 1
+
+
+def _ids(file: _File) -> NDArray[np.int32]:
+    try:
+        return np.stack([check_labels(page, "a result") for page in file.pages])
+    except ValueError as error:
+        raise ValueError(f"{file.path}: {error}") from None
+
+
+def _side_by_side(truths: Sequence[_File], results: Sequence[_File]) -> Iterator[_Pair]:
+    """Each label image with its result; a stack may have a file for each page on the other side."""
+    whole = len(truths) != len(results) and 1 in (len(truths), len(results))
+    if whole and _count(truths) == _count(results):
+        yield from _checked(zip(_pages(truths), _pages(results), strict=True))
+        return
+    for one, other in _matched(truths, results):
+        if len(one.pages) != len(other.pages):
+            raise ValueError(
+                f"{other.path}: expected {len(one.pages)} pages, as {one.path.name} has. Received {len(other.pages)}."
+            )
+        yield from _checked(zip(_pages([one]), _pages([other]), strict=True))
+
+
+def _count(files: Sequence[_File]) -> int:
+    return sum(len(file.pages) for file in files)
+
+
+def _pages(files: Sequence[_File]) -> Iterator[tuple[str, NDArray[Any]]]:
+    for file in files:
+        for number, page in enumerate(file.pages):
+            yield str(file.path) if len(file.pages) == 1 else f"{file.path}, page {number}", page
+
+
+def _checked(pairs: Iterator[tuple[tuple[str, NDArray[Any]], tuple[str, NDArray[Any]]]]) -> Iterator[_Pair]:
+    for (name, truth), (result_name, result) in pairs:
+        if truth.shape != result.shape[:2]:
+            raise ValueError(
+                f"{result_name}: expected the size of {name}, {truth.shape[0]} x {truth.shape[1]} pixels (height x "
+                f"width). Received {result.shape[0]} x {result.shape[1]}."
+            )
+        yield _Pair(result_name, truth, result)
+
+
+def _matched(truths: Sequence[_File], results: Sequence[_File]) -> list[tuple[_File, _File]]:
+    by_name = {_bare(file.path): file for file in results}
+    by_path = {file.path: file for file in truths}
+    if len(by_name) == len(results) == len(truths):
+        try:
+            return [(by_path[truth], by_name[result]) for result, truth in pair(list(by_name), list(by_path))]
+        except ValueError:
+            pass  # told below in words for results
+    lonely = _lonely(truths, results) or _lonely(results, truths) or results[0].path
+    raise ValueError(
+        f"{lonely}: expected truth and results in pairs of like names. Received no partner for this one among "
+        f"{len(truths)} truth files in {truths[0].path.parent} and {len(results)} result files in "
+        f"{results[0].path.parent}."
+    )
+
+
+def _bare(path: Path) -> Path:
+    """The path without what `predict` or `segment` adds to an image's name."""
+    ending = next((ending for ending in _OF_INSTANCES if path.stem.endswith(ending)), "")
+    return path.with_name(f"{path.stem.removesuffix(ending)}{path.suffix}")
+
+
+def _lonely(files: Sequence[_File], others: Sequence[_File]) -> Path | None:
+    """The first file that has no partner of its name on the other side."""
+    names = {_bare(file.path).stem for file in others}
+    return next((file.path for file in files if _bare(file.path).stem not in names), None)
+
+
+def _judged(one: _Pair, meaning: Meaning, has_ids: bool) -> JudgedImage:
+    labels, kind, ignored = meaning.convert(one.truth), meaning.kind, meaning.ignore_label
+    truth = true_classes(labels, kind, ignored), true_objects(labels, kind, ignored)
+    if not has_ids:
+        return judge(one.name, truth, one.result, meaning.num_classes, ignored)
+    classes = true_classes(one.result, "instances", None)
+    return judge(one.name, truth, classes, meaning.num_classes, ignored, found_objects=one.result)

@@ -1,0 +1,139 @@
+"""Results on disk against their truth, as `keras-unet evaluate RESULTS --truth LABELS` reads them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from keras_unet import image_io
+from keras_unet.commands.comparison import compare
+from keras_unet.figures import Figures, figures
+from keras_unet.instance_settings import InstanceSettings
+
+CELLS = np.zeros((20, 24), np.uint8)
+CELLS[2:9, 2:9], CELLS[11:18, 12:20] = 1, 2
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".png":
+        Image.fromarray(pixels).save(path)
+    else:
+        tifffile.imwrite(path, pixels)
+
+
+def of(results: Path, truth: Path, metrics: list[str] | None = None, **options: object) -> Figures:
+    images, scope, _ = compare(results, truth, InstanceSettings(), **options)  # type: ignore[arg-type]
+    return figures(images, scope, metrics)
+
+
+@pytest.fixture
+def truth(tmp_path: Path) -> Path:
+    for name in ("a", "b"):
+        write(tmp_path / "truth" / f"{name}.png", 255 * (CELLS > 0).astype(np.uint8))
+    return tmp_path / "truth"
+
+
+def test_masks_of_255_and_of_1_are_the_same_classes(tmp_path: Path, truth: Path) -> None:
+    write(tmp_path / "out" / "a_mask.png", (CELLS > 0).astype(np.uint8))
+    write(tmp_path / "out" / "b_mask.png", (CELLS == 1).astype(np.uint8))
+    found = of(tmp_path / "out", truth, ["recall"])
+    assert found["recall"]["foreground"] == pytest.approx((49 + 56 + 49) / (2 * (49 + 56)))
+
+
+def test_floats_are_probabilities_and_integers_are_if_told(tmp_path: Path, truth: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "float" / f"{name}.tif", np.where(CELLS > 0, 0.4, 0.1).astype(np.float32))
+        write(tmp_path / "grey" / f"{name}.png", np.where(CELLS > 0, 102, 25).astype(np.uint8))
+    assert of(tmp_path / "float", truth, ["auc", "pixel_error"])["auc"] == 1
+    assert of(tmp_path / "grey", truth, ["auc"], result_kind="probabilities")["auc"] == 1
+
+
+def test_a_stack_is_laid_beside_a_file_for_each_page(tmp_path: Path, truth: Path) -> None:
+    write(tmp_path / "stack.tif", np.stack([CELLS > 0, CELLS == 1]).astype(np.uint8))
+    assert of(tmp_path / "stack.tif", truth)["images"] == 2
+
+
+def test_of_what_predict_writes_the_instances_are_taken_for_instances_else_probabilities(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    image_io.write_labels(tmp_path / "ids" / "x1.tif", CELLS)
+    image_io.write_labels(out / "x1_labels.png", 0 * CELLS)
+    image_io.write_labels(out / "x1_instances.tif", CELLS)
+    image_io.write_image(out / "x1_overlay.png", np.zeros((20, 24, 3), np.uint8))
+    mask = (CELLS > 0).astype(np.float32)
+    image_io.write_probabilities(out / "x1_probabilities.tif", np.stack([1 - mask, mask], -1))
+    found = of(out, tmp_path / "ids", ["cells"], label_kind="instances")
+    assert (found["seg"], found["det"], found["objects_found"]) == (1, 1, 2)
+    assert "threshold" not in found, "the objects were told apart elsewhere"
+    binary = of(out, tmp_path / "ids", ["auc"], label_kind="binary")
+    assert binary["auc"] == 1
+
+
+def test_a_mask_for_a_truth_of_instances_has_its_components_for_objects(tmp_path: Path) -> None:
+    image_io.write_labels(tmp_path / "ids" / "x1.tif", CELLS)
+    image_io.write_labels(tmp_path / "out" / "x1.tif", CELLS > 0)
+    assert of(tmp_path / "out", tmp_path / "ids", ["seg"], label_kind="instances")["objects_found"] == 2
+
+
+def test_ignored_pixels_of_the_truth_are_left_out(tmp_path: Path) -> None:
+    image_io.write_labels(tmp_path / "truth" / "x.tif", np.where(CELLS == 2, 7, CELLS))
+    image_io.write_labels(tmp_path / "out" / "x.tif", CELLS == 1)
+    found = of(tmp_path / "out", tmp_path / "truth", ["iou"], ignore_label=7)
+    assert (found["pixels"], found["iou"]["foreground"]) == (20 * 24 - 56, 1)
+
+
+def test_what_does_not_go_together_names_the_file(tmp_path: Path, truth: Path) -> None:
+    good, out = (CELLS > 0).astype(np.uint8), tmp_path / "out"
+    write(out / "a.png", good)
+    with pytest.raises(ValueError, match=r"truth/b.png: expected truth and results .* 2 truth files .* 1 result file"):
+        of(out, truth)
+    write(out / "b.png", good[:-1])
+    with pytest.raises(ValueError, match=r"out/b.png: expected the size of .*b.png, 20 x 24 .* Received 19 x 24"):
+        of(out, truth)
+    with pytest.raises(FileNotFoundError, match=r"nowhere', where there are none"):
+        of(tmp_path / "nowhere", truth)
+
+
+@pytest.mark.parametrize(
+    ("pixels", "sentence"),
+    [
+        (np.where(CELLS > 0, np.nan, 0.0).astype(np.float32), "NaN"),
+        (np.where(CELLS > 0, 1.5, 0.0).astype(np.float32), r"in \[0, 1\]"),
+        (-(CELLS > 0).astype(np.int16), "expected labels from 0. Received -1"),
+        (np.zeros((20, 24, 5), np.float32), "Received 5|stack of 20|pages"),
+    ],
+)
+def test_a_bad_result_is_named(tmp_path: Path, pixels: np.ndarray, sentence: str) -> None:
+    write(tmp_path / "truth" / "x.png", 255 * (CELLS > 0).astype(np.uint8))
+    write(tmp_path / "out" / "x.tif", pixels)
+    with pytest.raises(ValueError, match=rf"out/x.tif.*({sentence})"):
+        of(tmp_path / "out", tmp_path / "truth")
+
+
+def test_a_truth_of_floats_or_without_objects_is_named(tmp_path: Path) -> None:
+    write(tmp_path / "out" / "x.tif", CELLS)
+    write(tmp_path / "truth" / "x.tif", CELLS.astype(np.float32))
+    with pytest.raises(ValueError, match=r"truth/x.tif: expected labels that are integers"):
+        of(tmp_path / "out", tmp_path / "truth")
+    write(tmp_path / "truth" / "x.tif", 0 * CELLS)
+    with pytest.raises(ValueError, match=r"truth/x.tif: expected labels of some object"):
+        of(tmp_path / "out", tmp_path / "truth")
+
+
+def test_the_command_compares_without_tensorflow(tmp_path: Path, truth: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "out" / f"{name}.png", (CELLS > 0).astype(np.uint8))
+    code = (
+        "import sys; from keras_unet.cli import app; app(sys.argv[1:], standalone_mode=False); "
+        "print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    )
+    arguments = ["evaluate", tmp_path / "out", "--truth", truth, "--csv", tmp_path / "figures" / "a.csv"]
+    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "V_rand 1.0000" in done.stdout
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert len((tmp_path / "figures" / "a.csv").read_text().splitlines()) == 4

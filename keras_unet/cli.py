@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,10 +45,19 @@ Tile = Annotated[int | None, typer.Option(help="Input tile in pixels; the defaul
 Threshold = Annotated[
     float | None,
     typer.Option(
-        help="Foreground probability of an object; by default the one validated in training.",
+        help="Foreground probability of an object; by default the one validated in training or tuned.",
         min=0,
         max=1,
         callback=_finite,
+    ),
+]
+MinSize = Annotated[int | None, typer.Option(help="Smallest object in pixels; by default 0, or as tuned.", min=0)]
+Watershed = Annotated[
+    bool | None,
+    typer.Option(
+        "--watershed/--components",
+        help="Part objects that hang together, or do not; by default components, or as tuned.",
+        show_default=False,
     ),
 ]
 Averaging = Annotated[
@@ -188,7 +198,13 @@ def data_worker(
 
 @app.command()
 def evaluate(
-    model: ModelPath,
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, a .keras file or an exported model; with --truth results: folder, stack or 'pattern'.",
+            metavar="MODEL",
+        ),
+    ],
     data: Annotated[Path | None, typer.Option(help="Labelled images; by default the run's validation set.")] = None,
     dataset: Annotated[
         str | None,
@@ -197,24 +213,72 @@ def evaluate(
             "drosophila_vnc, kvasir or shards."
         ),
     ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Labels of the results that stand in place of MODEL; loads no TensorFlow.")
+    ] = None,
     label_kind: Annotated[
         str | None,
-        typer.Option(help="Labels in --data: binary, classes or instances; by default told from their values."),
+        typer.Option(
+            help="Labels in --data or --truth: binary, classes or instances; by default told from their values."
+        ),
+    ] = None,
+    ignore_label: Annotated[int | None, typer.Option(help="Label of the pixels to leave out.")] = None,
+    result_kind: Annotated[
+        str | None,
+        typer.Option(help="With --truth: labels or probabilities; by default floats are probabilities."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Names with commas between, or overlap, em, cells, boundary, salient.", metavar="NAMES"),
     ] = None,
     threshold: Threshold = None,
+    min_size: MinSize = None,
+    watershed: Watershed = None,
+    tile: Tile = None,
+    averaging: Averaging = "none",
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write figures of each image and of all as a table.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures of each image and of all.")] = None,
+) -> None:
+    """Print figures of a model or of results: IoU, Dice, errors of EM stacks, touching objects told apart, and more."""
+    names = None if metrics is None else _metric_names(metrics)
+    if truth is None and result_kind is not None:
+        raise typer.BadParameter("Expected --truth with --result-kind. Received none.")
+    if truth is None:
+        options = _reading_options(data, dataset, label_kind, ignore_label)
+        _import_tensorflow()
+        from keras_unet.commands.evaluation import judge_model, report
+        from keras_unet.training.evaluation import validation_data
+
+        images = validation_data(model) if data is None else _load(dataset or "folder", data, options)
+        settings = _object_settings(_validated(model), threshold, min_size, watershed)
+        judged, scope = judge_model(model, images, settings, names, tile, averaging)
+    else:
+        given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
+        _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
+        from keras_unet.commands.comparison import compare
+        from keras_unet.commands.evaluation import report
+        from keras_unet.instance_settings import InstanceSettings
+
+        settings = _object_settings(InstanceSettings(), threshold, min_size, watershed)
+        reading: Any = {"label_kind": label_kind, "ignore_label": ignore_label, "result_kind": result_kind}
+        judged, scope, notes = compare(model, truth, settings, **reading)
+        typer.echo("\n".join(notes))
+    typer.echo(report(judged, scope, names, csv_file, json_file))
+
+
+@app.command()
+def tune(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")],
     tile: Tile = None,
     averaging: Averaging = "none",
 ) -> None:
-    """Print IoU and Dice per class, pixel and Rand error."""
-    options = _reading_options(data, dataset, label_kind)
+    """Choose threshold, smallest size and components or watershed on a run's validation images, by SEG."""
     _import_tensorflow()
-    from keras_unet.commands.prediction import open_model, validated_threshold
-    from keras_unet.training import evaluation
+    from keras_unet.commands.evaluation import tune_run
 
-    images = evaluation.validation_data(model) if data is None else _load(dataset or "folder", data, options)
-    level = validated_threshold(model) if threshold is None else threshold
-    figures = evaluation.evaluate(open_model(model, tile, averaging), images, threshold=level)
-    typer.echo(evaluation.format_table(figures))
+    typer.echo(tune_run(run, tile, averaging))
 
 
 @app.command()
@@ -224,7 +288,8 @@ def predict(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     instances: Annotated[bool, typer.Option("--instances", help="Number the objects too.")] = False,
     threshold: Threshold = None,
-    min_size: Annotated[int | None, typer.Option(help="Smallest object in pixels.", min=0)] = None,
+    min_size: MinSize = None,
+    watershed: Watershed = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     stream: Annotated[
@@ -241,7 +306,7 @@ def predict(
     ] = False,
 ) -> None:
     """Segment images of any size: labels, probabilities and a coloured overlay for each; one of them with --stream."""
-    _check_object_options(instances, threshold, min_size)
+    _check_object_options(instances, threshold, min_size, watershed)
     given = {"--output": output, "--format": file_format, "--level": pyramid_level, "--overwrite": overwrite or None}
     _check_streaming_options(stream, instances, [option for option, value in given.items() if value is not None])
     _import_tensorflow()
@@ -262,10 +327,9 @@ def predict(
         for path in results:
             typer.echo(path)
         return
-    from keras_unet.commands.prediction import InstanceSettings, open_model, predict_files, validated_threshold
+    from keras_unet.commands.prediction import open_model, predict_files
 
-    level = validated_threshold(model) if threshold is None else threshold
-    settings = InstanceSettings(level, min_size or 0) if instances else None
+    settings = _object_settings(_validated(model), threshold, min_size, watershed) if instances else None
     for path in predict_files(open_model(model, tile, averaging), images, out, settings):
         typer.echo(path)
 
@@ -279,7 +343,8 @@ def segment(
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("predictions"),
     instances: Annotated[bool, typer.Option("--instances", help="Number the objects too.")] = False,
     threshold: Threshold = None,
-    min_size: Annotated[int | None, typer.Option(help="Smallest object in pixels.", min=0)] = None,
+    min_size: MinSize = None,
+    watershed: Watershed = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.001, callback=_finite)] = 60.0,
     retries: Annotated[int, typer.Option(help="Further attempts if the server is busy or away.", min=0)] = 4,
     concurrency: Annotated[int, typer.Option(help="The most requests at a time.", min=1)] = 4,
@@ -292,11 +357,10 @@ def segment(
     ] = None,
 ) -> None:
     """Segment images on a server: labels, foreground probabilities and a coloured overlay for each."""
-    _check_object_options(instances, threshold, min_size)
+    _check_object_options(instances, threshold, min_size, watershed)
     with _wrong_use():
         sent = dict(_header(header) for header in headers or [])
-    from keras_unet.commands.prediction import InstanceSettings
-    from keras_unet.commands.segment import object_threshold, segment_files
+    from keras_unet.commands.segment import segment_files, validated_instances
     from keras_unet.export.client import Client
 
     chosen = int(version) if version is not None and version.isdecimal() else version
@@ -310,8 +374,7 @@ def segment(
         max_message_bytes=max_message_bytes,
         headers=sent,
     ) as client:
-        level = object_threshold(client) if instances and threshold is None else threshold
-        settings = InstanceSettings(level, min_size or 0) if level is not None else None
+        settings = _object_settings(validated_instances(client), threshold, min_size, watershed) if instances else None
         for path in segment_files(client, images, out, settings):
             typer.echo(path)
 
@@ -423,10 +486,49 @@ def _wrong_use() -> Iterator[None]:
         raise typer.BadParameter(str(error)) from None
 
 
-def _check_object_options(instances: bool, threshold: float | None, min_size: int | None) -> None:
-    if not instances and (threshold, min_size) != (None, None):
-        given = "--min-size" if threshold is None else "--threshold"
-        raise typer.BadParameter(f"Expected --instances with {given}, which is about objects. Received {given} alone.")
+def _check_object_options(
+    instances: bool, threshold: float | None, min_size: int | None, watershed: bool | None
+) -> None:
+    options = {"--threshold": threshold, "--min-size": min_size, "--watershed": watershed}
+    given = [option for option, value in options.items() if value is not None]
+    if given and not instances:
+        raise typer.BadParameter(
+            f"Expected --instances with {given[0]}, which is about objects. Received {given[0]} alone."
+        )
+
+
+def _object_settings(validated: Any, threshold: float | None, min_size: int | None, watershed: bool | None) -> Any:
+    """Validated settings with what the command line gives in their place."""
+    given = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
+    return replace(validated, **{name: value for name, value in given.items() if value is not None})
+
+
+def _validated(model: Path) -> Any:
+    from keras_unet.commands.prediction import validated_instances
+
+    return validated_instances(model)
+
+
+def _metric_names(text: str) -> list[str]:
+    from keras_unet.figures import check_metrics
+
+    names = [name.strip() for name in text.split(",")]
+    with _wrong_use():
+        check_metrics(names)
+    return names
+
+
+def _check_comparison(given: list[str], label_kind: str | None, result_kind: str | None) -> None:
+    if given:
+        raise typer.BadParameter(f"Expected --truth without {given[0]}, which is for models. Received both.")
+    from keras_unet.commands.comparison import RESULT_KINDS
+    from keras_unet.datasets.labels import check_label_kind
+
+    with _wrong_use():
+        if label_kind is not None:
+            check_label_kind(label_kind)
+        if result_kind not in (None, *RESULT_KINDS):
+            raise ValueError(f"Expected --result-kind {' or '.join(RESULT_KINDS)}. Received {result_kind!r}.")
 
 
 def _check_streaming_options(stream: bool, instances: bool, given: list[str]) -> None:
@@ -465,9 +567,12 @@ def _load_config(source: str, overrides: list[str]) -> Any:
             return load_config(source, overrides)
 
 
-def _reading_options(data: Path | None, dataset: str | None, label_kind: str | None) -> dict[str, str]:
+def _reading_options(
+    data: Path | None, dataset: str | None, label_kind: str | None, ignore_label: int | None
+) -> dict[str, Any]:
     """How `datasets.load` is to read --data; wrong use is refused before anything is read."""
-    given = [option for option, value in (("--dataset", dataset), ("--label-kind", label_kind)) if value is not None]
+    values = {"--dataset": dataset, "--label-kind": label_kind, "--ignore-label": ignore_label}
+    given = [option for option, value in values.items() if value is not None]
     if data is None:
         if given:
             raise typer.BadParameter(f"Expected --data with {given[0]}, which says how to read it. Received none.")
@@ -477,15 +582,16 @@ def _reading_options(data: Path | None, dataset: str | None, label_kind: str | N
 
     with _wrong_use():
         datasets.check_name(dataset or "folder", data)
-        if label_kind is None:
-            return {}
-        check_label_kind(label_kind)
-    if dataset not in (None, "folder"):
-        raise typer.BadParameter(f"Expected --label-kind with the data set folder. Received it with {dataset}.")
-    return {"label_kind": label_kind}
+        if label_kind is not None:
+            check_label_kind(label_kind)
+    of_folders = [option for option in given if option != "--dataset"]
+    if of_folders and dataset not in (None, "folder"):
+        raise typer.BadParameter(f"Expected {of_folders[0]} with the data set folder. Received it with {dataset}.")
+    options = {"label_kind": label_kind, "ignore_label": ignore_label}
+    return {name: value for name, value in options.items() if value is not None}
 
 
-def _load(dataset: str, path: Path, options: dict[str, str]) -> Any:
+def _load(dataset: str, path: Path, options: dict[str, Any]) -> Any:
     from keras_unet import datasets
 
     data = datasets.load(dataset, path, **options)

@@ -24,6 +24,7 @@ COMMANDS = (
     "find-lr",
     "train",
     "evaluate",
+    "tune",
     "predict",
     "export",
     "segment",
@@ -86,6 +87,13 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("predict", "m", "a.png", "--instances", "--threshold", "nan"), "--threshold"),
         (("evaluate", "m", "--dataset", "folder"), "Expected --data with --dataset"),
         (("evaluate", "m", "--label-kind", "binary"), "Expected --data with --label-kind"),
+        (("evaluate", "m", "--ignore-label", "255"), "Expected --data with --ignore-label"),
+        (("evaluate", "m", "--metrics", "v_rnd"), "Received 'v_rnd'. Did you mean 'v_rand'?"),
+        (("evaluate", "m", "--truth", "t", "--tile", "64"), "Expected --truth without --tile"),
+        (("evaluate", "m", "--truth", "t", "--result-kind", "mask"), "Expected --result-kind labels or probabilities"),
+        (("evaluate", "m", "--result-kind", "labels"), "Expected --truth with --result-kind"),
+        (("evaluate", "m", "--threshold", "1.5"), "--threshold"),
+        (("predict", "m", "a.png", "--watershed"), "Expected --instances with --watershed"),
         (("evaluate", "m", "--data", ".", "--dataset", "fodler"), "Received 'fodler'. Did you mean \"folder\"?"),
         (("evaluate", "m", "--data", ".", "--dataset", "synthetic"), "Expected no path"),
         (("evaluate", "m", "--data", ".", "--label-kind", "instance"), 'Did you mean "instances"?'),
@@ -109,6 +117,23 @@ def test_labels_without_an_object_can_be_evaluated_when_their_kind_is_told(net: 
     done = run("evaluate", net, "--data", tmp_path, "--label-kind", "binary")
     assert done.returncode == 0, done.stderr
     assert "pixel accuracy" in done.stdout
+
+
+def test_figures_that_labels_do_not_allow_are_refused_in_a_sentence(net: Path, tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / folder / "a.png")
+    arguments = ("evaluate", net, "--data", tmp_path, "--label-kind", "binary", "--metrics")
+    assert "at least one object for v_rand. Received background alone" in mistake(*arguments, "v_rand")
+    assert "a truth of instance ids for seg" in mistake(*arguments, "iou,seg")
+    assert "Expected a run folder" in mistake("tune", net)
+
+
+def test_results_of_another_size_are_named(tmp_path: Path) -> None:
+    for folder, size in (("truth", 20), ("out", 19)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.eye(size, dtype=np.uint8)).save(tmp_path / folder / "a.png")
+    assert "a.png: expected the size of" in mistake("evaluate", tmp_path / "out", "--truth", tmp_path / "truth")
 
 
 def test_info_prints_the_papers_figures() -> None:

@@ -40,6 +40,7 @@ _MODULES = (
     "split",
     "summary",
     "train",
+    "tuning",
 )
 
 __all__ = [*_MODULES, *_NAMES]  # noqa: PLE0604

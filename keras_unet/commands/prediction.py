@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from keras_unet import image_io, pictures
 from keras_unet.commands.value_range import check_range
+from keras_unet.instance_settings import InstanceSettings
 from keras_unet.instances import class_components, connected_components
-from keras_unet.instances import instances as find_instances
 
 if TYPE_CHECKING:
     from keras_unet.unet import UNet
@@ -34,14 +34,6 @@ class Segmenter:
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities of an image."""
         return self.probabilities(image)
-
-
-@dataclass(frozen=True)
-class InstanceSettings:
-    """How objects are told apart: foreground probability above `threshold`, at least `min_size` pixels."""
-
-    threshold: float = 0.5
-    min_size: int = 0
 
 
 def load_keras(path: Path) -> "UNet":
@@ -68,28 +60,35 @@ def run_report(path: Path) -> dict[str, Any]:
     return RunFolder(path).read_report() or {}
 
 
-def validated_threshold(path: Path) -> float:
-    """Foreground probability of an object that told the objects of the validation images apart best, else 0.5.
+def validated_instances(path: Path) -> InstanceSettings:
+    """How objects are told apart best: as `tune` chose, else as training validated, else with a threshold of 0.5.
 
     Args:
-        path: As for `open_model`; an exported model carries the threshold of its run.
+        path: As for `open_model`; an exported model carries the choice of its run.
     """
     exported = exported_version(path)
     if exported is None:
-        figures = run_report(path).get("validation") or {}
-    else:
-        from keras_unet.export import read_description
+        return InstanceSettings.validated(_object_figures(run_report(path)))
+    from keras_unet.export import read_description
 
-        figures = read_description(exported).get("metadata") or {}
-    return float(figures.get("threshold", 0.5))
+    return InstanceSettings.validated(read_description(exported).get("metadata") or {})
+
+
+def validated_threshold(path: Path) -> float:
+    """Foreground probability of an object in `validated_instances`."""
+    return validated_instances(path).threshold
 
 
 def export_details(path: Path) -> dict[str, Any]:
     """Class names and validation figures of a run, as `keras_unet.export.save` takes them; empty for a bare file."""
     report = run_report(path)
-    if not report:
-        return {}
-    return {"class_names": report["classes"], "metadata": report["validation"] or {}}
+    return {"class_names": report["classes"], "metadata": _object_figures(report)} if report else {}
+
+
+def _object_figures(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Validation figures of a report, with what `tune` chose; `threshold` is the one for components."""
+    figures, tuned = report.get("validation") or {}, report.get("objects")
+    return figures if tuned is None else {**figures, "threshold": tuned["components_threshold"], "objects": tuned}
 
 
 def proof_in_words(description: dict[str, Any]) -> str:
@@ -287,7 +286,7 @@ def write_results(
     """
     shown = labels
     if settings is not None:
-        shown = find_instances(probability, settings.threshold, settings.min_size, grow=1)
+        shown = settings.find(probability)
         print(f"{stem.name}: {shown.max()} objects")
     results: dict[str, Callable[[Path], None]] = {
         "labels.png": lambda path: image_io.write_labels(path, labels),

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import image_io
-from keras_unet.commands.prediction import InstanceSettings, image_files, page_name, write_results
+from keras_unet.commands.prediction import image_files, page_name, write_results
 from keras_unet.commands.value_range import check_range
 from keras_unet.export.client import Client, Segmentation
 from keras_unet.export.client.parallel import ordered_map
+from keras_unet.instance_settings import InstanceSettings
 
 
 class _Page(NamedTuple):
@@ -56,9 +57,9 @@ def segment_files(
         yield from write_results(out / page.stem, page.image, labels, result.foreground, planes, settings)
 
 
-def object_threshold(client: Client) -> float:
-    """Foreground probability of an object that the served model was validated with, else 0.5."""
-    return float(client.description()["metadata"].get("threshold", 0.5))
+def validated_instances(client: Client) -> InstanceSettings:
+    """How the served model's run told objects apart best."""
+    return InstanceSettings.validated(client.description()["metadata"])
 
 
 def _pages(files: Sequence[Path], client: Client) -> Iterator[_Page]:

@@ -1,0 +1,96 @@
+"""`keras-unet evaluate` and `tune`: figures of a model or of results on disk, in a table and in files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from keras_unet.figure_tables import format_table, write_csv, write_json
+from keras_unet.figures import JudgedImage, Scope, chosen_metrics, figures, figures_by_image
+from keras_unet.instance_settings import InstanceSettings
+
+if TYPE_CHECKING:
+    from keras_unet.datasets import LabelledImages
+
+
+def judge_model(
+    path: Path,
+    data: LabelledImages,
+    settings: InstanceSettings,
+    metrics: Sequence[str] | None,
+    tile: int | None,
+    averaging: str,
+) -> tuple[list[JudgedImage], Scope]:
+    """The result of whatever model `path` holds for each image beside its truth.
+
+    Raises:
+        FileNotFoundError: If there is no model.
+        ValueError: If it or a metric does not fit the data.
+    """
+    from keras_unet.commands.prediction import open_model
+    from keras_unet.training.evaluation import judge_all, scope_of
+
+    scope = scope_of(data, settings)
+    chosen_metrics(metrics, scope)  # refused before a net is run
+    return judge_all(open_model(path, tile, averaging), data), scope
+
+
+def report(
+    images: Sequence[JudgedImage],
+    scope: Scope,
+    metrics: Sequence[str] | None,
+    csv_file: Path | None = None,
+    json_file: Path | None = None,
+) -> str:
+    """Figures as a table for the terminal; of each image and of all of them as files where these are asked for.
+
+    Raises:
+        ValueError: If a metric does not fit the data or is not defined for them.
+        OSError: If a file cannot be written.
+    """
+    whole = figures(images, scope, metrics)
+    wanted = {write_csv: csv_file, write_json: json_file}
+    if any(wanted.values()):
+        by_image = figures_by_image(images, scope, metrics)
+        for write, path in wanted.items():
+            if path is not None:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write(path, whole, by_image)
+    return format_table(whole)
+
+
+def tune_run(path: Path, tile: int | None, averaging: str) -> str:
+    """Choose how objects are told apart on a run's validation images, and write it into the run's report.
+
+    Returns:
+        What was chosen, in sentences.
+
+    Raises:
+        ConfigError: If this is no finished run, or it validated on nothing.
+        ValueError: If it has more than two classes or no object to validate on.
+    """
+    from keras_unet.commands.prediction import validated_instances
+    from keras_unet.training import tuning
+    from keras_unet.training.evaluation import seg, validation_data
+    from keras_unet.training.run_folder import RunFolder
+
+    run = RunFolder(path)
+    tuning.finished_report(run)
+    before = validated_instances(path)
+    images, _ = judge_model(path, validation_data(path), before, None, tile, averaging)
+    tuned = tuning.tune(images)
+    tuning.save(run, tuned)
+    return "\n".join(
+        [
+            f"before  {_in_words(before)}: SEG {seg(images, before):.4f}",
+            f"tuned   {_in_words(tuned.settings)}: SEG {tuned.seg:.4f}",
+            f"Chosen on these {len(images)} validation images: on others expect less.",
+            f"Written to {run.report}; predict --instances, evaluate and export take it from there.",
+        ]
+    )
+
+
+def _in_words(settings: InstanceSettings) -> str:
+    method = "watershed" if settings.watershed else "components"
+    return f"{method} above {settings.threshold:g}, from {settings.min_size} pixels on"

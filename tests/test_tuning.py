@@ -1,0 +1,121 @@
+"""How objects are told apart, chosen by SEG on drawn images, and where the choice is found again."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_runs import tiny
+from typer.testing import CliRunner
+
+from keras_unet.cli import app
+from keras_unet.commands.prediction import export_details, validated_instances
+from keras_unet.figures import JudgedImage, judge
+from keras_unet.instance_settings import InstanceSettings
+from keras_unet.training import ConfigError
+from keras_unet.training.run_folder import RunFolder
+from keras_unet.training.tuning import Tuned, save, tune
+
+CELLS = np.zeros((24, 44), np.int32)
+CELLS[2:22, 2:22], CELLS[2:22, 23:43] = 1, 2
+
+
+def image(chance: np.ndarray, labels: np.ndarray = CELLS) -> JudgedImage:
+    return judge("drawn", ((labels > 0).astype(np.int32), labels), chance.astype(np.float32)[..., None], 2)
+
+
+def test_a_threshold_that_parts_a_bridge_is_chosen_and_the_nearest_to_one_half_of_equal_ones() -> None:
+    chance = np.where(CELLS > 0, 0.9, 0.0)
+    chance[2:22, 22] = 0.62  # as long as the cells, so that no waist is left for the watershed
+    tuned = tune([image(chance)])
+    assert tuned.settings == InstanceSettings(threshold=0.65, min_size=0, watershed=False)
+    # Grown by a ring, 400 pixels become 22 x 22, but for the column between the cells, which only one can have.
+    assert tuned.seg == pytest.approx((400 / (22 * 21) + 400 / (22 * 22)) / 2, abs=1e-4)
+    assert tuned.components_threshold == 0.65
+
+
+def test_the_watershed_is_chosen_where_no_threshold_parts_the_cells() -> None:
+    chance = np.where(CELLS > 0, 0.9, 0.0)
+    chance[11:13, 22] = 0.9
+    tuned = tune([image(chance)])
+    assert tuned.settings.watershed
+    assert tuned.settings.threshold == 0.5
+
+
+def test_the_smallest_size_drops_false_objects_and_keeps_every_true_one() -> None:
+    """Specks of 30 pixels; the median cell has 400, so that sizes of 12, 25, 50 and 100 pixels are tried."""
+    labels = np.pad(CELLS, ((0, 20), (0, 0)))
+    chance = np.where(labels > 0, 0.9, 0.0)
+    chance[30:35, 4:10] = chance[30:35, 30:36] = 0.9
+    assert tune([image(chance, labels)]).settings == InstanceSettings(threshold=0.5, min_size=50, watershed=False)
+
+
+def test_nothing_to_choose_by_is_told() -> None:
+    nothing = np.zeros_like(CELLS)
+    with pytest.raises(ValueError, match="at least one object"):
+        tune([image(nothing, nothing)])
+    three = judge("three", (CELLS, CELLS), np.zeros((*CELLS.shape, 3), np.float32), 3)
+    with pytest.raises(ValueError, match="a run of two classes"):
+        tune([three])
+
+
+def finished_run(folder: Path) -> RunFolder:
+    """A folder with a report as training writes it, threshold and all."""
+    run = RunFolder(folder)
+    run.open(tiny())
+    report = {"classes": ["background", "cell"], "validation": {"threshold": 0.8, "seg": 0.5}}
+    run.report.write_text(json.dumps(report))
+    return run
+
+
+def test_a_run_that_was_never_tuned_keeps_the_threshold_of_its_training(tmp_path: Path) -> None:
+    assert validated_instances(finished_run(tmp_path / "run").path) == InstanceSettings(0.8)
+
+
+def test_the_choice_is_found_by_predict_and_the_threshold_for_components_by_export(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    save(run, Tuned(InstanceSettings(0.35, 40, True), 0.75, 0.9))
+    assert validated_instances(run.path) == InstanceSettings(0.35, 40, True)
+    metadata = export_details(run.path)["metadata"]
+    assert metadata["threshold"] == 0.9, "the exported graph has components alone"
+    assert InstanceSettings.validated(metadata) == InstanceSettings(0.35, 40, True)
+    assert run.read_report()["validation"] == {"threshold": 0.8, "seg": 0.5}, "what training reported stays"
+
+
+def test_an_unfinished_run_cannot_be_tuned(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    run.report.unlink()
+    with pytest.raises(ConfigError, match="Expected a finished run"):
+        save(run, Tuned(InstanceSettings(), 0.5, 0.5))
+
+
+def test_a_trained_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: Path) -> None:
+    run, small = tmp_path / "run", ["model.filters=2", "model.depth=1", "training.input_size=34", "training.steps=4"]
+    small += ["optimizer.warmup_steps=0", "data.options={count=4,size=48}", "training.validate_every=2"]
+    invoke("train", "synthetic", "--out", run, *(part for change in small for part in ("--set", change)))
+    invoke("tune", run)
+    chosen = json.loads((run / "report.json").read_text())["objects"]
+    invoke("evaluate", run, "--metrics", "cells", "--json", tmp_path / "a.json")
+    told = json.loads((tmp_path / "a.json").read_text())
+    for name in ("threshold", "min_size", "watershed"):
+        assert told["figures"][name] == chosen[name]
+    assert told["figures"]["seg"] == pytest.approx(chosen["seg"], abs=1e-4)
+    invoke("export", run, tmp_path / "served")
+    assert validated_instances(tmp_path / "served") == validated_instances(run)
+    served = invoke("evaluate", tmp_path / "served", "--data", written(tmp_path), "--label-kind", "instances")
+    assert f"at threshold {chosen['threshold']:g}" in served
+
+
+def written(folder: Path) -> Path:
+    """A labelled image as files."""
+    from keras_unet import image_io
+
+    image_io.write_image(folder / "data" / "images" / "a.png", np.where(CELLS > 0, 200, 50).astype(np.uint8))
+    image_io.write_labels(folder / "data" / "labels" / "a.png", CELLS)
+    return folder / "data"
+
+
+def invoke(*arguments: object) -> str:
+    done = CliRunner().invoke(app, [str(part) for part in arguments])
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout

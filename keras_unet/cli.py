@@ -329,8 +329,9 @@ def predict(
         return
     from keras_unet.commands.prediction import open_model, predict_files
 
+    net = open_model(model, tile, averaging)
     settings = _object_settings(_validated(model), threshold, min_size, watershed) if instances else None
-    for path in predict_files(open_model(model, tile, averaging), images, out, settings):
+    for path in predict_files(net, images, out, settings):
         typer.echo(path)
 
 

@@ -44,9 +44,9 @@ class JudgedImage:
     """
 
     name: str
-    truth: npt.NDArray[np.integer]
+    truth: npt.NDArray[Any]
     counted: npt.NDArray[np.bool_]
-    found: npt.NDArray[np.integer]
+    found: npt.NDArray[Any]
     matrix: npt.NDArray[np.int64]
     cell: npt.NDArray[np.float32] | None
     objects: Labels
@@ -95,15 +95,15 @@ def judge(
     truth, objects = labels
     found = _classes(result) if result.ndim == 3 else result
     matrix = scores.confusion_matrix(truth, found, num_classes, ignore_label)
-    counted = np.ones(truth.shape, bool) if ignore_label is None else truth != ignore_label
+    counted = np.ones(truth.shape, bool) if ignore_label is None else np.asarray(truth != ignore_label)
     cell = None
     if num_classes == 2:
         cell = np.where(counted, result[..., -1] if result.ndim == 3 else result, 0).astype(np.float32)
-    small = np.uint8 if num_classes <= 256 else np.int32
-    planes = np.where(counted, truth, 0).astype(small), counted, found.astype(small)
+    small = np.uint8 if num_classes <= 256 else np.uint16
     if found_objects is not None:
         found_objects = np.where(counted, found_objects, 0)
-    return JudgedImage(name, *planes, matrix, cell, objects, found_objects)
+    kept = np.where(counted, truth, 0).astype(small)
+    return JudgedImage(name, kept, counted, found.astype(small), matrix, cell, objects, found_objects)
 
 
 def figures(images: Sequence[JudgedImage], scope: Scope, metrics: Sequence[str] | None = None) -> Figures:
@@ -176,7 +176,7 @@ class _Judgement:
 
     @cached_property
     def matrix(self) -> npt.NDArray[np.int64]:
-        return np.sum([image.matrix for image in self.images], axis=0)
+        return np.asarray(np.sum([image.matrix for image in self.images], axis=0), np.int64)
 
     @cached_property
     def cells(self) -> list[npt.NDArray[np.float32]]:

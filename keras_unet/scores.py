@@ -201,11 +201,11 @@ def confusion_matrix(
         ValueError: If shapes differ, or labels are no classes.
     """
     labels, found, counted = _checked(truth, result, ignore_label)
-    labels, found = labels[counted].astype(np.int64), found[counted].astype(np.int64)
-    for name, values in (("truth", labels), ("result", found)):
+    row, column = labels[counted].astype(np.int64), found[counted].astype(np.int64)
+    for name, values in (("truth", row), ("result", column)):
         if values.size and values.max() >= num_classes:
             raise ValueError(f"Expected classes 0 to {num_classes - 1} in the {name}. Received {values.max()}.")
-    cells = np.bincount(labels * num_classes + found, minlength=num_classes**2)
+    cells = np.bincount(row * num_classes + column, minlength=num_classes**2)
     return cells.reshape(num_classes, num_classes).astype(np.int64)
 
 

@@ -103,9 +103,8 @@ def _chosen(files: Sequence[Path], meaning: Meaning) -> Sequence[Path]:
     if not any(path.stem.endswith(_OVERLAY) for path in files):
         return files
     endings = _OF_INSTANCES if meaning.kind == "instances" else _OF_CLASSES
-    if meaning.num_classes > 2:
-        endings = tuple(ending for ending in endings if ending != "_foreground")
-    kinds = ([path for path in files if path.stem.endswith(ending)] for ending in endings)
+    told = [ending for ending in endings if ending != "_foreground" or meaning.num_classes == 2]
+    kinds = ([path for path in files if path.stem.endswith(ending)] for ending in told)
     return next((kind for kind in kinds if kind), files)
 
 

@@ -8,7 +8,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -243,28 +242,24 @@ def evaluate(
 ) -> None:
     """Print figures of a model or of results: IoU, Dice, errors of EM stacks, touching objects told apart, and more."""
     names = None if metrics is None else _metric_names(metrics)
-    if truth is None and result_kind is not None:
-        raise typer.BadParameter("Expected --truth with --result-kind. Received none.")
-    if truth is None:
+    reading: dict[str, Any] = {"label_kind": label_kind, "ignore_label": ignore_label}
+    objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
+    if truth is not None:
+        given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
+        _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
+        from keras_unet.commands.evaluation import judge_results, report
+
+        judged, scope = judge_results(model, truth, objects, result_kind=result_kind, **reading)
+    else:
+        if result_kind is not None:
+            raise typer.BadParameter("Expected --truth with --result-kind. Received none.")
         options = _reading_options(data, dataset, label_kind, ignore_label)
         _import_tensorflow()
         from keras_unet.commands.evaluation import judge_model, report
         from keras_unet.training.evaluation import validation_data
 
         images = validation_data(model) if data is None else _load(dataset or "folder", data, options)
-        settings = _object_settings(_validated(model), threshold, min_size, watershed)
-        judged, scope = judge_model(model, images, settings, names, tile, averaging)
-    else:
-        given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
-        _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
-        from keras_unet.commands.comparison import compare
-        from keras_unet.commands.evaluation import report
-        from keras_unet.instance_settings import InstanceSettings
-
-        settings = _object_settings(InstanceSettings(), threshold, min_size, watershed)
-        reading: Any = {"label_kind": label_kind, "ignore_label": ignore_label, "result_kind": result_kind}
-        judged, scope, notes = compare(model, truth, settings, **reading)
-        typer.echo("\n".join(notes))
+        judged, scope = judge_model(model, images, objects, names, tile, averaging)
     typer.echo(report(judged, scope, names, csv_file, json_file))
 
 
@@ -327,10 +322,11 @@ def predict(
         for path in results:
             typer.echo(path)
         return
-    from keras_unet.commands.prediction import open_model, predict_files
+    from keras_unet.commands.prediction import open_model, predict_files, validated_instances
 
     net = open_model(model, tile, averaging)
-    settings = _object_settings(_validated(model), threshold, min_size, watershed) if instances else None
+    objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
+    settings = validated_instances(model).but(**objects) if instances else None
     for path in predict_files(net, images, out, settings):
         typer.echo(path)
 
@@ -375,7 +371,8 @@ def segment(
         max_message_bytes=max_message_bytes,
         headers=sent,
     ) as client:
-        settings = _object_settings(validated_instances(client), threshold, min_size, watershed) if instances else None
+        objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
+        settings = validated_instances(client).but(**objects) if instances else None
         for path in segment_files(client, images, out, settings):
             typer.echo(path)
 
@@ -490,24 +487,13 @@ def _wrong_use() -> Iterator[None]:
 def _check_object_options(
     instances: bool, threshold: float | None, min_size: int | None, watershed: bool | None
 ) -> None:
-    options = {"--threshold": threshold, "--min-size": min_size, "--watershed": watershed}
+    method = "--watershed" if watershed else "--components"
+    options = {"--threshold": threshold, "--min-size": min_size, method: watershed}
     given = [option for option, value in options.items() if value is not None]
     if given and not instances:
         raise typer.BadParameter(
             f"Expected --instances with {given[0]}, which is about objects. Received {given[0]} alone."
         )
-
-
-def _object_settings(validated: Any, threshold: float | None, min_size: int | None, watershed: bool | None) -> Any:
-    """Validated settings with what the command line gives in their place."""
-    given = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
-    return replace(validated, **{name: value for name, value in given.items() if value is not None})
-
-
-def _validated(model: Path) -> Any:
-    from keras_unet.commands.prediction import validated_instances
-
-    return validated_instances(model)
 
 
 def _metric_names(text: str) -> list[str]:

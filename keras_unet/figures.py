@@ -90,9 +90,11 @@ def judge(
         found_objects: Ids of the result's objects where it has them.
 
     Raises:
-        ValueError: If shapes do not go together, or labels are no classes.
+        ValueError: If shapes do not go together, labels are no classes, or probabilities are NaN.
     """
     truth, objects = labels
+    if result.dtype.kind == "f" and np.isnan(result).any():
+        raise ValueError(f"{name}: expected probabilities. Received NaN.")
     found = _classes(result) if result.ndim == 3 else result
     matrix = scores.confusion_matrix(truth, found, num_classes, ignore_label)
     counted = np.ones(truth.shape, bool) if ignore_label is None else np.asarray(truth != ignore_label)
@@ -335,7 +337,7 @@ def _hausdorff(judgement: _Judgement) -> Figures:
 def _salient(judgement: _Judgement, name: str) -> Figures:
     if not all(image.counted.all() for image in judgement.images):
         raise ValueError(f"Expected no ignored pixels for {name}, which takes whole images. Received some.")
-    return salient_scores(judgement.truths, judgement.cells, [name])
+    return {name: _number(salient_scores(judgement.truths, judgement.cells, [name])[name])}
 
 
 def _count(labels: Sequence[Labels]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy.typing as npt
@@ -37,6 +37,10 @@ class InstanceSettings:
         """
         find = watershed_instances if self.watershed else instances
         return find(probability, self.threshold, self.min_size, grow=GROW)
+
+    def but(self, **given: Any) -> Self:
+        """These settings with those that are given, and not None, in their place."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
 
     @classmethod
     def validated(cls, figures: Mapping[str, Any]) -> Self:

@@ -94,6 +94,7 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("evaluate", "m", "--result-kind", "labels"), "Expected --truth with --result-kind"),
         (("evaluate", "m", "--threshold", "1.5"), "--threshold"),
         (("predict", "m", "a.png", "--watershed"), "Expected --instances with --watershed"),
+        (("predict", "m", "a.png", "--components"), "Expected --instances with --components"),
         (("evaluate", "m", "--data", ".", "--dataset", "fodler"), "Received 'fodler'. Did you mean \"folder\"?"),
         (("evaluate", "m", "--data", ".", "--dataset", "synthetic"), "Expected no path"),
         (("evaluate", "m", "--data", ".", "--label-kind", "instance"), 'Did you mean "instances"?'),

@@ -150,3 +150,9 @@ def test_files_have_a_row_for_each_image_and_one_for_all(tmp_path: Path) -> None
     assert [row["image"] for row in rows] == ["first", "second", "all images"]
     assert [float(row["iou.cell"]) for row in rows] == pytest.approx([2 / 5, 1, 3 / 6])
     assert json.loads((tmp_path / "a.json").read_text()) == {"figures": whole, "by_image": by_image}
+
+
+def test_probabilities_of_nan_are_refused_whatever_is_asked() -> None:
+    chance = np.full((1, 2, 3), np.nan, np.float32)
+    with pytest.raises(ValueError, match="three: expected probabilities. Received NaN"):
+        judge("three", (np.zeros((1, 2), np.int32),) * 2, chance, 3)

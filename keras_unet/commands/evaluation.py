@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from keras_unet.figure_tables import format_table, write_csv, write_json
 from keras_unet.figures import JudgedImage, Scope, chosen_metrics, figures, figures_by_image
@@ -17,23 +17,43 @@ if TYPE_CHECKING:
 def judge_model(
     path: Path,
     data: LabelledImages,
-    settings: InstanceSettings,
+    objects: Mapping[str, Any],
     metrics: Sequence[str] | None,
     tile: int | None,
     averaging: str,
 ) -> tuple[list[JudgedImage], Scope]:
     """The result of whatever model `path` holds for each image beside its truth.
 
+    Args:
+        path: As for `open_model`.
+        data: Labelled images.
+        objects: Arguments of `InstanceSettings`; those that are None are as validated or tuned.
+        metrics: What will be asked of the images.
+        tile: As for `open_model`.
+        averaging: As for `open_model`.
+
     Raises:
         FileNotFoundError: If there is no model.
         ValueError: If it or a metric does not fit the data.
     """
-    from keras_unet.commands.prediction import open_model
+    from keras_unet.commands.prediction import open_model, validated_instances
     from keras_unet.training.evaluation import judge_all, scope_of
 
-    scope = scope_of(data, settings)
+    net = open_model(path, tile, averaging)
+    scope = scope_of(data, validated_instances(path).but(**objects))
     chosen_metrics(metrics, scope)  # refused before a net is run
-    return judge_all(open_model(path, tile, averaging), data), scope
+    return judge_all(net, data), scope
+
+
+def judge_results(
+    results: Path, truth: Path, objects: Mapping[str, Any], **reading: Any
+) -> tuple[list[JudgedImage], Scope]:
+    """Results on disk beside their truth, see `compare`; how files were understood is printed."""
+    from keras_unet.commands.comparison import compare
+
+    images, scope, notes = compare(results, truth, InstanceSettings().but(**objects), **reading)
+    print("\n".join(notes))
+    return images, scope
 
 
 def report(
@@ -78,7 +98,7 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     run = RunFolder(path)
     tuning.finished_report(run)
     before = validated_instances(path)
-    images, _ = judge_model(path, validation_data(path), before, None, tile, averaging)
+    images, _ = judge_model(path, validation_data(path), {}, None, tile, averaging)
     tuned = tuning.tune(images)
     tuning.save(run, tuned)
     return "\n".join(

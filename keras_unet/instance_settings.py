@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy.typing as npt
@@ -46,10 +46,10 @@ class InstanceSettings:
     def validated(cls, figures: Mapping[str, Any]) -> Self:
         """The settings among the figures of a run or the metadata of an exported model.
 
-        `objects` holds what `keras-unet tune` chose; without it `threshold` is the one that training validated for
+        `tuned` holds what `keras-unet tune` chose; without it `threshold` is the one that training validated for
         components, and 0.5 stands for neither.
         """
-        tuned = figures.get("objects")
+        tuned = figures.get("tuned")
         if isinstance(tuned, Mapping):
-            return cls(float(tuned["threshold"]), int(tuned["min_size"]), bool(tuned["watershed"]))
+            return cls(**{field.name: tuned[field.name] for field in fields(cls) if field.name in tuned})
         return cls(float(figures.get("threshold", 0.5)))

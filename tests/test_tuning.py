@@ -65,7 +65,7 @@ def finished_run(folder: Path) -> RunFolder:
     """A folder with a report as training writes it, threshold and all."""
     run = RunFolder(folder)
     run.open(tiny())
-    report = {"classes": ["background", "cell"], "validation": {"threshold": 0.8, "seg": 0.5}}
+    report = {"classes": ["background", "cell"], "validation": {"threshold": 0.8, "objects": 7}}
     run.report.write_text(json.dumps(report))
     return run
 
@@ -81,7 +81,8 @@ def test_the_choice_is_found_by_predict_and_the_threshold_for_components_by_expo
     metadata = export_details(run.path)["metadata"]
     assert metadata["threshold"] == 0.9, "the exported graph has components alone"
     assert InstanceSettings.validated(metadata) == InstanceSettings(0.35, 40, True)
-    assert run.read_report()["validation"] == {"threshold": 0.8, "seg": 0.5}, "what training reported stays"
+    assert metadata["objects"] == 7
+    assert run.read_report()["validation"] == {"threshold": 0.8, "objects": 7}, "what training reported stays"
 
 
 def test_a_served_model_says_how_its_objects_are_told_apart() -> None:
@@ -92,7 +93,7 @@ def test_a_served_model_says_how_its_objects_are_told_apart() -> None:
         def description(self) -> dict:
             return {"metadata": self.metadata}
 
-    tuned = {"threshold": 0.9, "objects": {"threshold": 0.35, "min_size": 40, "watershed": True, "seg": 0.75}}
+    tuned = {"threshold": 0.9, "tuned": {"threshold": 0.35, "min_size": 40, "watershed": True, "seg": 0.75}}
     assert segment.validated_instances(Served(tuned)) == InstanceSettings(0.35, 40, True)
     assert segment.validated_instances(Served({"threshold": 0.8})) == InstanceSettings(0.8)
     assert segment.validated_instances(Served({})) == InstanceSettings(0.5)
@@ -110,7 +111,7 @@ def test_a_trained_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: P
     small += ["optimizer.warmup_steps=0", "data.options={count=4,size=48}", "training.validate_every=2"]
     invoke("train", "synthetic", "--out", run, *(part for change in small for part in ("--set", change)))
     invoke("tune", run)
-    chosen = json.loads((run / "report.json").read_text())["objects"]
+    chosen = json.loads((run / "report.json").read_text())["tuned"]
     invoke("evaluate", run, "--metrics", "cells", "--json", tmp_path / "a.json")
     told = json.loads((tmp_path / "a.json").read_text())
     for name in ("threshold", "min_size", "watershed"):

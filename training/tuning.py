@@ -75,7 +75,7 @@ def save(run: RunFolder, tuned: Tuned) -> None:
         ConfigError: If the run is unfinished.
     """
     chosen = {**asdict(tuned.settings), "seg": tuned.seg, "components_threshold": tuned.components_threshold}
-    report = {**finished_report(run), "objects": chosen}
+    report = {**finished_report(run), "tuned": chosen}
     write_text(run.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import export, image_io, pictures, training
-from keras_unet.commands.prediction import export_details, foreground, load_keras, open_model, validated_threshold
+from keras_unet.commands.prediction import export_details, foreground, load_keras, open_model, validated_instances
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances import connected_components, grow_instances, instances, match_instances, separated_pairs
@@ -53,7 +53,7 @@ def run_demo(out: Path, *, seed: int = 0, steps: int | None = None, overwrite: b
     unseen = synthetic(1, UNSEEN_SIZE, seed=_UNSEEN_SEED + seed)[0]
     probability = foreground(open_model(version)(unseen.image))
     # The threshold that told the cells of the validation images apart best.
-    found = instances(probability, validated_threshold(version), _MIN_SIZE, grow=1)
+    found = instances(probability, validated_instances(version).threshold, _MIN_SIZE, grow=1)
     figures = _figures(unseen, found)
     _write(out, unseen, probability, found)
     _tell(out, version, figures)

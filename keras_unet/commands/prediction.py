@@ -74,11 +74,6 @@ def validated_instances(path: Path) -> InstanceSettings:
     return InstanceSettings.validated(read_description(exported).get("metadata") or {})
 
 
-def validated_threshold(path: Path) -> float:
-    """Foreground probability of an object in `validated_instances`."""
-    return validated_instances(path).threshold
-
-
 def export_details(path: Path) -> dict[str, Any]:
     """Class names and validation figures of a run, as `keras_unet.export.save` takes them; empty for a bare file."""
     report = run_report(path)
@@ -87,8 +82,8 @@ def export_details(path: Path) -> dict[str, Any]:
 
 def _object_figures(report: Mapping[str, Any]) -> dict[str, Any]:
     """Validation figures of a report, with what `tune` chose; `threshold` is the one for components."""
-    figures, tuned = report.get("validation") or {}, report.get("objects")
-    return figures if tuned is None else {**figures, "threshold": tuned["components_threshold"], "objects": tuned}
+    figures, tuned = report.get("validation") or {}, report.get("tuned")
+    return figures if tuned is None else {**figures, "threshold": tuned["components_threshold"], "tuned": tuned}
 
 
 def proof_in_words(description: dict[str, Any]) -> str:

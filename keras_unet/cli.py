@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -60,7 +60,8 @@ Watershed = Annotated[
     ),
 ]
 Averaging = Annotated[
-    str, typer.Option("--averaging", "--tta", help="Test-time averaging: none, flips, rotations or square (all eight).")
+    Literal["none", "flips", "rotations", "square"],
+    typer.Option("--averaging", "--tta", help="Test-time averaging; the square's symmetries are eight."),
 ]
 ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
 
@@ -290,8 +291,12 @@ def predict(
     stream: Annotated[
         bool, typer.Option("--stream", help="Part by part, for images larger than memory; resumes what was stopped.")
     ] = False,
-    output: Annotated[str | None, typer.Option(help="With --stream: classes (the default) or probabilities.")] = None,
-    file_format: Annotated[str | None, typer.Option("--format", help="With --stream: tif (default) or zarr.")] = None,
+    output: Annotated[
+        Literal["classes", "probabilities"] | None, typer.Option(help="With --stream; classes by default.")
+    ] = None,
+    file_format: Annotated[
+        Literal["tif", "zarr"] | None, typer.Option("--format", help="With --stream; tif by default.")
+    ] = None,
     pyramid_level: Annotated[
         int | None, typer.Option("--level", help="With --stream: level of a pyramid, 0 the largest.", min=0)
     ] = None,
@@ -327,6 +332,7 @@ def predict(
     net = open_model(model, tile, averaging)
     objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
     settings = validated_instances(model).but(**objects) if instances else None
+    _tell_objects(settings)
     for path in predict_files(net, images, out, settings):
         typer.echo(path)
 
@@ -373,6 +379,7 @@ def segment(
     ) as client:
         objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
         settings = validated_instances(client).but(**objects) if instances else None
+        _tell_objects(settings)
         for path in segment_files(client, images, out, settings):
             typer.echo(path)
 
@@ -383,9 +390,11 @@ def export(
     out: Annotated[Path, typer.Argument(help="Model folder of the server; a version folder is made in it.")],
     version: Annotated[int | None, typer.Option(help="Version number; the next one by default.", min=1)] = None,
     tile: Tile = None,
-    dtype: Annotated[str, typer.Option(help="Pixel type of requests: float32, uint8, uint16, int16.")] = "float32",
+    dtype: Annotated[
+        Literal["float32", "uint8", "uint16", "int16"], typer.Option(help="Pixel type of requests.")
+    ] = "float32",
     precision: Annotated[
-        str | None, typer.Option(help="Layers compute in float32 or bfloat16; by default as in training.")
+        Literal["float32", "bfloat16"] | None, typer.Option(help="In which layers compute; by default as in training.")
     ] = None,
     averaging: Averaging = "none",
     max_pixels: Annotated[int, typer.Option(help="The most pixels of an encoded image.", min=1)] = 2**26,
@@ -516,6 +525,11 @@ def _check_comparison(given: list[str], label_kind: str | None, result_kind: str
             check_label_kind(label_kind)
         if result_kind not in (None, *RESULT_KINDS):
             raise ValueError(f"Expected --result-kind {' or '.join(RESULT_KINDS)}. Received {result_kind!r}.")
+
+
+def _tell_objects(settings: Any) -> None:
+    if settings is not None:
+        typer.echo(f"Objects are {settings.in_words()}.", err=True)
 
 
 def _check_streaming_options(stream: bool, instances: bool, given: list[str]) -> None:

@@ -38,6 +38,11 @@ class InstanceSettings:
         find = watershed_instances if self.watershed else instances
         return find(probability, self.threshold, self.min_size, grow=GROW)
 
+    def in_words(self) -> str:
+        """Such as "components above 0.9, from 60 pixels on"."""
+        method = "watershed" if self.watershed else "components"
+        return f"{method} above {self.threshold:g}, from {self.min_size} pixels on"
+
     def but(self, **given: Any) -> Self:
         """These settings with those that are given, and not None, in their place."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})

@@ -736,6 +736,20 @@ def test_the_command_ends_in_one_sentence_and_status_1(server, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_file_that_the_server_refuses_does_not_keep_the_others_from_being_segmented(server, tmp_path):
+    (tmp_path / "images").mkdir()
+    for name, channels in (("a", 1), ("b", 3), ("d", 1)):
+        Image.fromarray(noise(9, 9, channels).squeeze()).save(tmp_path / "images" / f"{name}.png")
+    (tmp_path / "images" / "c.png").write_text("no image")
+    done = command(server.rest, tmp_path / "images", "--model", "cells", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    told = [line for line in lines if line.startswith("keras-unet: ") and "are far from" not in line]
+    assert {name for name in "abcd" if any(f"{name}.png" in line for line in told[:2])} == {"b", "c"}
+    assert told[2] == "keras-unet: Expected to segment 4 files. Received 2 that could not be, told above."
+    assert {path.stem[0] for path in (tmp_path / "out").iterdir()} == {"a", "d"}
+
+
 def test_results_are_plain_arrays():
     png = cv2.imencode(".png", np.full((2, 3), 65535, np.uint16))[1].tobytes()
     labels = cv2.imencode(".png", np.ones((2, 3), np.uint8))[1].tobytes()

@@ -103,14 +103,9 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     tuning.save(run, tuned)
     return "\n".join(
         [
-            f"before  {_in_words(before)}: SEG {seg(images, before):.4f}",
-            f"tuned   {_in_words(tuned.settings)}: SEG {tuned.seg:.4f}",
+            f"before  {before.in_words()}: SEG {seg(images, before):.4f}",
+            f"tuned   {tuned.settings.in_words()}: SEG {tuned.seg:.4f}",
             f"Chosen on these {len(images)} validation images: on others expect less.",
             f"Written to {run.report}; predict --instances, evaluate and export take it from there.",
         ]
     )
-
-
-def _in_words(settings: InstanceSettings) -> str:
-    method = "watershed" if settings.watershed else "components"
-    return f"{method} above {settings.threshold:g}, from {settings.min_size} pixels on"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import image_io, pictures
+from keras_unet.commands.failures import Failures
 from keras_unet.commands.value_range import check_range
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.instances import class_components, connected_components
@@ -96,6 +97,8 @@ def proof_in_words(description: dict[str, Any]) -> str:
     ]
     if "difference_to_float32" in proof:
         lines.append(f"Largest difference from float32: {proof['difference_to_float32']:.1e}.")
+    if description["metadata"].get("threshold") is None:
+        lines.append("No signature instances: training validated no threshold for objects, as labels had no numbers.")
     if not description["tiled_equals_one_pass"]:
         lines.append("The net has global operations: its tiles do not equal one pass exactly.")
     return "\n".join(lines)
@@ -216,7 +219,8 @@ def predict_files(
 
     For an image `cells.tif` the folder gets `cells_labels.png` (most probable class), `cells_probabilities.tif`,
     `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of a stack are numbered from 0. A file whose
-    pixels are far from those that the model was trained on is told on stderr.
+    pixels are far from those that the model was trained on is told on stderr, and so is one that fails: the others
+    follow.
 
     Args:
         segment: From `open_model`.
@@ -228,20 +232,23 @@ def predict_files(
         Paths of the files written.
 
     Raises:
-        ValueError: If an image cannot be read or does not fit the model; the message names it.
+        ValueError: At the end, if an image could not be read or did not fit the model; of one file at once, naming it.
     """
     files, taken = image_files(paths, out), set[str]()
+    failures = Failures(len(files))
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
-        pages = image_io.read_stack(file)
-        check_range(file, pages, segment.value_range)
-        for number, page in enumerate(pages):
-            stem = page_name(file, number, len(pages), taken)
-            try:
-                probabilities = segment(page)
-            except ValueError as error:
-                raise ValueError(f"{file}: {error}") from error
-            labels, planes = most_probable(probabilities), {"probabilities.tif": probabilities}
-            yield from write_results(out / stem, page, labels, foreground(probabilities), planes, settings)
+        with failures.told(file):
+            pages = image_io.read_stack(file)
+            check_range(file, pages, segment.value_range)
+            for number, page in enumerate(pages):
+                stem = page_name(file, number, len(pages), taken)
+                try:
+                    probabilities = segment(page)
+                except ValueError as error:
+                    raise ValueError(f"{file}: {error}") from error
+                labels, planes = most_probable(probabilities), {"probabilities.tif": probabilities}
+                yield from write_results(out / stem, page, labels, foreground(probabilities), planes, settings)
+    failures.check()
 
 
 def foreground(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

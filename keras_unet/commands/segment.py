@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import image_io
+from keras_unet.commands.failures import Failures
 from keras_unet.commands.prediction import image_files, page_name, write_results
 from keras_unet.commands.value_range import check_range
 from keras_unet.export.client import Client, Segmentation
@@ -29,7 +30,8 @@ def segment_files(
 
     For an image `cells.tif` the folder gets `cells_labels.png` (most probable class), `cells_foreground.tif`
     (probability of anything but background), `cells_overlay.png` and, with `settings`, `cells_instances.tif`. Pages of
-    a stack are numbered from 0. A file whose pixels are far from those that the model was trained on is told on stderr.
+    a stack are numbered from 0. A file whose pixels are far from those that the model was trained on is told on stderr,
+    and so is one that fails: the others follow.
 
     Args:
         client: Knows the server.
@@ -41,20 +43,25 @@ def segment_files(
         Paths of the files written.
 
     Raises:
-        ValueError: If an image cannot be read or does not fit the model; the message names it.
+        ValueError: At the end, if an image could not be read or did not fit the model; of one file at once, naming it.
         ServerError: If the server cannot be reached, has no such model or fails.
     """
     files = image_files(paths, out)
+    failures = Failures(len(files))
 
-    def segment(page: _Page) -> tuple[_Page, Segmentation]:
+    def segment(page: _Page) -> tuple[_Page, Segmentation | ValueError]:
         try:
             return page, client.segment(page.image)
         except ValueError as error:
-            raise ValueError(f"{page.file}: {error}") from error
+            return page, ValueError(f"{page.file}: {error}")
 
-    for page, result in ordered_map(segment, _pages(files, client), client.concurrency):
-        labels, planes = result.classes.astype(np.int32), {"foreground.tif": result.foreground[..., None]}
-        yield from write_results(out / page.stem, page.image, labels, result.foreground, planes, settings)
+    for page, result in ordered_map(segment, _pages(files, client, failures), client.concurrency):
+        with failures.told(page.file):
+            if isinstance(result, ValueError):
+                raise result
+            labels, planes = result.classes.astype(np.int32), {"foreground.tif": result.foreground[..., None]}
+            yield from write_results(out / page.stem, page.image, labels, result.foreground, planes, settings)
+    failures.check()
 
 
 def validated_instances(client: Client) -> InstanceSettings:
@@ -62,10 +69,11 @@ def validated_instances(client: Client) -> InstanceSettings:
     return InstanceSettings.validated(client.description()["metadata"])
 
 
-def _pages(files: Sequence[Path], client: Client) -> Iterator[_Page]:
-    taken = set[str]()
+def _pages(files: Sequence[Path], client: Client, failures: Failures) -> Iterator[_Page]:
+    taken, value_range = set[str](), client.description()["input"].get("value_range")
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
-        pages = image_io.read_stack(file)
-        check_range(file, pages, client.description()["input"].get("value_range"))
-        for number, image in enumerate(pages):
-            yield _Page(file, page_name(file, number, len(pages), taken), image)
+        with failures.told(file):
+            pages = image_io.read_stack(file)
+            check_range(file, pages, value_range)
+            for number, image in enumerate(pages):
+                yield _Page(file, page_name(file, number, len(pages), taken), image)

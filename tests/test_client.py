@@ -451,6 +451,15 @@ def test_probabilities_that_are_not_finite_are_no_answer():
         RawFormat.result({"probabilities": np.full((1, 2, 3, 2), np.nan)})
 
 
+def test_a_sentence_is_found_in_time_in_a_text_of_any_length():
+    start = time.monotonic()
+    for text in ("Expected " * 400_000, "Expected \n" * 400_000, "Expected a Received " * 100_000, "x" * 4_000_000):
+        assert len(export.sentence(text)) <= 4200
+    assert time.monotonic() - start < 5  # seconds; minutes if it were quadratic
+    far = "x" * 10_000 + "\n" + "y" * 10_000 + "assertion failed: [Expected a. Received b.] [[{{node c}}]]"
+    assert export.sentence(far) == "Expected a. Received b."
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

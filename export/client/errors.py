@@ -3,6 +3,7 @@
 from ..messages import sentence
 
 _PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
+_LONGEST_TEXT = 1000  # characters of what is told of a server's own words
 _REFUSALS = ("INVALID_ARGUMENT", "FAILED_PRECONDITION", "OUT_OF_RANGE")
 
 
@@ -52,7 +53,7 @@ def server_error(status: str, text: str, address: str, asked: str, timeout: floa
     """
     if status in _REFUSALS:
         return RefusedError(sentence(text))
-    received = " ".join(text.split()).rstrip(".") or status
+    received = " ".join(text[:_LONGEST_TEXT].split()).rstrip(".") or status
     # A message that is too long does not get shorter by waiting.
     retry = status in _PASSING and "larger than max" not in text
     if status == "DEADLINE_EXCEEDED":

@@ -1,11 +1,14 @@
 """The client against a stand-in for TensorFlow Serving: what travels, what is joined, what a fault looks like."""
 
 import contextlib
+import json
 import socket
+import struct
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -275,7 +278,7 @@ def test_a_server_that_hangs_is_tried_again_and_then_told(server, scheme):
 
 @contextlib.contextmanager
 def scripted(*parts, pause=0.05):
-    """The address of a server that answers everybody with these parts, one after the other."""
+    """The address of a server that answers everybody with these parts, or what they hold, one after the other."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve():
@@ -287,7 +290,8 @@ def scripted(*parts, pause=0.05):
             with connection, contextlib.suppress(OSError):
                 connection.recv(65536)
                 for part in parts:
-                    connection.sendall(part)
+                    for piece in [part] if isinstance(part, bytes) else part:
+                        connection.sendall(piece)
                     time.sleep(pause)
 
     threading.Thread(target=serve, daemon=True).start()
@@ -308,17 +312,84 @@ def test_the_timeout_is_that_of_an_answer_that_drips(parts):
         assert time.monotonic() - start < 10  # it would take 50
 
 
-def test_an_answer_and_what_it_redirects_to_have_one_timeout():
-    start = time.monotonic()
-    with scripted(HEADER, *[b" "] * 1000) as drip:
-        moved = [b"HTTP/1.1 302 Found\r\n", f"Location: http://{drip}/\r\nContent-Length: 0\r\n\r\n".encode()]
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize("target", ["http://{}/", "ftp://{}/x", "//{}/", "http://[::bad/", "/elsewhere", ""])
+def test_a_redirection_is_an_error_and_nothing_is_sent_elsewhere(status, target):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.settimeout(0.05)
+        location = target.format(f"localhost:{other.getsockname()[1]}")
+        answer = f"HTTP/1.1 {status} Moved\r\nLocation: {location}\r\nContent-Length: 0\r\n\r\n".encode()
+        sentence = rf"HTTP status {status}, a redirection, which is not followed: give the address of the server itself"
         with (
-            scripted(*moved, pause=1.5) as server,
-            Client(f"http://{server}", "cells", timeout=2, retries=0) as client,
-            pytest.raises(ServerError, match=r"within 2 s"),
+            scripted(answer, pause=0) as server,
+            Client(f"http://{server}", "cells", headers={"Authorization": "Bearer secret"}) as client,
         ):
-            client.versions()
-    assert time.monotonic() - start < 3.5  # which it would take if each had its own
+            with pytest.raises(ServerError, match=sentence):
+                client.description()
+            with pytest.raises(ServerError, match=sentence):
+                client.versions()
+        with pytest.raises(TimeoutError):
+            other.accept()
+
+
+ENDLESS = {
+    "length": b"Content-Length: 3000000000\r\n\r\n",
+    "no length": b"\r\n",
+    "chunks": b"Transfer-Encoding: chunked\r\n\r\nffffffff\r\n",
+    "chunk of no size": b"Transfer-Encoding: chunked\r\n\r\n-1\r\n",
+}
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize("kind", ENDLESS)
+def test_no_more_of_an_answer_is_read_than_may_be(kind, status):
+    sent = []
+    flood = (sent.append(1) or bytes(2**20) for _ in range(200))
+    with (
+        scripted(f"HTTP/1.1 {status} X\r\n".encode() + ENDLESS[kind], flood, pause=0) as server,
+        Client(f"http://{server}", "cells", max_message_bytes=2**20) as client,
+        pytest.raises(ServerError) as error,
+    ):
+        client.description()
+    assert ("Expected an answer of at most 4194304 bytes" in str(error.value)) == (status == 200)
+    assert len(sent) < 100  # what the sockets hold comes on top
+
+
+@pytest.mark.parametrize("body", [b"Content-Length: 1000\r\n\r\n{", b"Transfer-Encoding: chunked\r\n\r\n5\r\n{"])
+def test_an_answer_that_breaks_off_may_pass(body):
+    with (
+        scripted(b"HTTP/1.1 200 OK\r\n" + body, pause=0) as server,
+        Client(f"http://{server}", "cells", retries=0) as client,
+        pytest.raises(ServerError, match="UNAVAILABLE: IncompleteRead") as error,
+    ):
+        client.versions()
+    assert error.value.retry
+
+
+def test_a_chunk_of_negative_length_is_no_http():
+    answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}"
+    with (
+        scripted(answer, pause=0) as server,
+        Client(f"http://{server}", "cells") as client,
+        pytest.raises(ServerError, match=f"Expected HTTP from http://{server}"),
+    ):
+        client.description()
+
+
+@pytest.mark.parametrize("limit", [None, 2**20, 2**30])
+@pytest.mark.parametrize("num_classes", [1, 2, 30])
+@pytest.mark.parametrize("width", [1, 200])
+def test_the_longest_json_of_an_answer_that_was_planned_is_read(limit, num_classes, width):
+    """Even where numbers have the digits of doubles, and brackets lines of their own, indented by eight."""
+    value, client = -1.2345678901234567e-300, Client("http://localhost", "cells", max_message_bytes=limit)
+    image = np.zeros((1, width, 1), np.float32)
+    one, two = (
+        len(json.dumps({"outputs": np.full((1, n, width, num_classes), value).tolist()}, indent=8)) for n in (1, 2)
+    )
+    longest = client._channel._longest("serving_default")
+    planned = limit or RawFormat.usual_message_bytes(True)
+    rows = int(planned / (width * RawFormat.bytes_per_pixel(image, num_classes, True)))
+    assert rows * (two - one) < longest
 
 
 PORTS = r"speaks gRPC at port 8500 \(grpc://host:8500\) and REST at port 8501 \(http://host:8501\)\.$"
@@ -390,15 +461,46 @@ def test_a_model_that_does_not_describe_itself_is_refused(tmp_path, scheme):
     server.close()
 
 
-@pytest.mark.parametrize("answer", ["data:text/html,hello", "data:application/json,[]", "data:application/json,{}"])
-def test_an_answer_of_something_else_is_named(answer):
-    channel = Client("http://localhost:8501", "cells")._channel
-    with pytest.raises(ServerError, match="Expected JSON with 'outputs' from http://localhost:8501"):
-        channel._answer("outputs", answer)
+@pytest.mark.parametrize("body", [b"hello", b"[]", b"{}", b"[" * 200_000, b"\xff", b'{"outputs":' + b"9" * 5000 + b"}"])
+def test_an_answer_of_something_else_is_named(body):
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with (
+        scripted(answer, pause=0) as server,
+        Client(f"http://{server}", "cells") as client,
+        pytest.raises(ServerError, match=f"Expected JSON with 'outputs' from http://{server}"),
+    ):
+        client.description()
 
 
 @pytest.mark.parametrize(
-    "outputs", [None, 5, [], ["[]"], ["null"], ['{"format": 1}'], [1], [[]], [{"x": "y"}], ["x", 5], [{"b64": 5}]]
+    "body", [b"[" * 200_000, b'{"error": null}', b"[]", b""], ids=["deep", "null", "list", "empty"]
+)
+def test_an_error_without_text_is_told_by_its_status(body):
+    answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    with (
+        scripted(answer, pause=0) as server,
+        Client(f"http://{server}", "cells") as client,
+        pytest.raises(RefusedError, match=r"^Bad Request$"),
+    ):
+        client.versions()
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        None,
+        5,
+        [],
+        ["[]"],
+        ["null"],
+        ['{"format": 1}'],
+        [1],
+        [[]],
+        [{"x": "y"}],
+        ["x", 5],
+        [{"b64": 5}],
+        ["[" * 200_000],
+    ],
 )
 def test_a_description_of_something_else_is_named(outputs, monkeypatch):
     client = Client("http://localhost:8501", "cells")
@@ -407,7 +509,94 @@ def test_a_description_of_something_else_is_named(outputs, monkeypatch):
         client.description()
 
 
-@pytest.mark.parametrize("statuses", [5, [{}], [{"version": "x", "state": "AVAILABLE"}]])
+DESCRIPTION = {
+    "format": 1,
+    "input": {"dtype": "float32", "channels": 1, "value_range": [0, 255]},
+    "num_classes": 2,
+    "geometry": {"depth": 2, "padding": "same", "upsampling": "transposed"},
+    "max_pixels": 10_000,
+    "metadata": {},
+}
+
+
+def nested(depth):
+    """A list in a list, and so on: printing it takes more of the stack than reading it did."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("format", 2),
+        ("format", nested(900)),
+        *[("input", value) for value in (None, "x", [], {})],
+        *[("input.dtype", value) for value in (None, "banana", "object", "float64", 5, ["uint8"])],
+        *[("input.channels", value) for value in (None, "1", 0, -1, 1.0, True, nested(900))],
+        *[("input.value_range", value) for value in ("x", [0], [0, None], [0, float("nan")], [0, 10**400])],
+        *[("num_classes", value) for value in (None, "2", 0, -5, True, 10**9)],
+        *[("geometry", value) for value in (None, "x", [], {})],
+        *[("geometry.depth", value) for value in (None, "2", -1, 0, 30, 10**9, nested(900))],
+        *[("geometry.padding", value) for value in (None, "x", ["same"])],
+        *[("geometry.upsampling", value) for value in (None, "x", {})],
+        *[("max_pixels", value) for value in (None, "x", 0, -1, 0.5)],
+        ("metadata", None),
+    ],
+)
+def test_a_description_that_no_exported_model_has_is_refused_where_it_is_read(name, value, monkeypatch):
+    first, _, second = name.partition(".")
+    changed = {**DESCRIPTION, first: {**DESCRIPTION[first], second: value} if second else value}
+    client = Client("http://localhost:8501", "cells")
+    monkeypatch.setattr(client._channel, "_answer", lambda *_: [json.dumps(changed)])
+    with pytest.raises(ServerError, match=rf"^Expected .*\b{name}\b.*\. Received .*\.$") as refused:
+        client.segment(noise(8, 9))
+    assert len(str(refused.value)) < 400
+
+
+def test_an_exported_models_description_is_taken(monkeypatch):
+    client = Client("http://localhost:8501", "cells")
+    monkeypatch.setattr(client._channel, "_answer", lambda *_: [json.dumps(DESCRIPTION)])
+    assert client.description() == DESCRIPTION
+
+
+@pytest.mark.parametrize(
+    ("outputs", "received"),
+    [
+        ([[[[True, False]]]], "Expected numbers or a list of texts. Received bool"),
+        ([[[[1, True]]]], "Expected numbers or a list of texts. Received bool, int"),
+        ([[[[10**400, 1]]]], "Expected numbers of 64 bits. Received larger ones"),
+        ([[[[10**400, 0.5]]]], "Expected numbers of 64 bits. Received larger ones"),
+        ([[[[None, 1]]]], "Expected numbers or a list of texts. Received NoneType, int"),
+        ([[[[1, 2], [3]]]], "Expected numbers or a list of texts. Received list"),
+        (nested(900), "Expected "),
+        ([1] * 10_000 + ["x" * 1_000_000], "Expected numbers or a list of texts. Received int, str"),
+        ("x", "Expected numbers or a list of texts. Received str"),
+        (None, "Expected numbers or a list of texts. Received NoneType"),
+        ([[[[-5, 7]]]], "Expected probabilities from 0 to 1. Received -5 to 7"),
+        ([[[[0.1, 0.2, 0.7]]]], r"Expected probabilities of shape \(1, 1, 1, 2\). Received shape \(1, 1, 1, 3\)"),
+        ([[[[0.1]]]], r"Expected probabilities of shape \(1, 1, 1, 2\). Received shape \(1, 1, 1, 1\)"),
+        ([[[[]]]], "Expected probabilities of shape"),
+        ([[[[float("nan"), 1]]]], "Expected finite probabilities"),
+    ],
+)
+def test_raw_json_of_something_else_is_named(outputs, received, monkeypatch):
+    client = Client("http://localhost:8501", "cells")
+    description = json.dumps(DESCRIPTION)
+    monkeypatch.setattr(
+        client._channel,
+        "_answer",
+        lambda _key, _url, body, _longest: [description] if body["signature_name"] == "description" else outputs,
+    )
+    with pytest.raises(ServerError, match=received):
+        client.segment(np.zeros((1, 1), np.float32))
+
+
+@pytest.mark.parametrize(
+    "statuses",
+    [5, [{}], [{"version": "x", "state": "AVAILABLE"}], [{"version": float("inf"), "state": "x"}], nested(900)],
+)
 def test_versions_of_something_else_are_named(statuses, monkeypatch):
     client = Client("http://localhost:8501", "cells")
     monkeypatch.setattr(client._channel, "_answer", lambda *_: statuses)
@@ -443,12 +632,60 @@ def test_pictures_of_other_depths_are_no_answer(labels, probability):
     files = [cv2.imencode(".png", np.ones((3, 4), kind))[1].tobytes() for kind in (labels, probability)]
     answer = {name: np.array([file], object) for name, file in zip(PngFormat.outputs, files, strict=True)}
     with pytest.raises(ServerError, match="Expected one grey uint"):
-        PngFormat.result(answer)
+        PngFormat.result(answer, (3, 4), 2)
+
+
+def declared_png(height, width, bits):
+    """A PNG file of a few bytes that declares a size; cut off after its first kilobyte of zeros."""
+    header = struct.pack(">IIBBBBB", width, height, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    parts = [
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in chunks
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize("size", [(60_000, 60_000), (30_000, 30_000), (2**31 - 1, 2**31 - 1), (9, 8)])
+def test_a_picture_that_declares_another_size_is_not_decoded(size, monkeypatch):
+    monkeypatch.delattr(cv2, "imdecode")
+    files = declared_png(*size, 8), declared_png(*size, 16)
+    answer = {name: np.array([file], object) for name, file in zip(PngFormat.outputs, files, strict=True)}
+    with pytest.raises(ServerError, match=rf"of \(8, 9\) pixels. Received \({size[0]}, {size[1]}\) in label_png_bytes"):
+        PngFormat.result(answer, (8, 9), 2)
+
+
+def test_what_opencv_gives_up_at_is_no_answer():
+    answer = {name: np.array([declared_png(60_000, 60_000, 8)], object) for name in PngFormat.outputs}
+    with pytest.raises(ServerError, match="Expected one grey uint8 PNG in label_png_bytes. Received something else"):
+        PngFormat.result(answer, (60_000, 60_000), 2)
+
+
+@pytest.mark.parametrize(("num_classes", "last"), [(1, 1), (2, 1), (3, 2)])
+def test_labels_of_classes_that_the_model_has_not_are_no_answer(num_classes, last):
+    def answer(label):
+        files = np.full((3, 4), label, np.uint8), np.ones((3, 4), np.uint16)
+        encoded = (np.array([cv2.imencode(".png", file)[1].tobytes()], object) for file in files)
+        return dict(zip(PngFormat.outputs, encoded, strict=True))
+
+    assert (PngFormat.result(answer(last), (3, 4), num_classes).classes == last).all()
+    with pytest.raises(ServerError, match=f"Expected classes up to {last}. Received {last + 1}"):
+        PngFormat.result(answer(last + 1), (3, 4), num_classes)
 
 
 def test_probabilities_that_are_not_finite_are_no_answer():
     with pytest.raises(ServerError, match="Expected finite probabilities"):
-        RawFormat.result({"probabilities": np.full((1, 2, 3, 2), np.nan)})
+        RawFormat.result({"probabilities": np.full((1, 2, 3, 2), np.nan)}, (2, 3), 2)
+
+
+@pytest.mark.parametrize("dtype", [object, bool])
+def test_probabilities_that_are_no_numbers_are_told_by_their_dtype(dtype):
+    with pytest.raises(ServerError, match=f"Expected probabilities in numbers. Received .* {np.dtype(dtype)}"):
+        RawFormat.result({"probabilities": np.zeros((1, 2, 3, 2), dtype)}, (2, 3), 2)
+
+
+def test_probabilities_are_taken_with_the_rounding_of_bfloat16():
+    result = RawFormat.result({"probabilities": np.full((1, 2, 3, 1), 1 + 1 / 256)}, (2, 3), 1)
+    assert (result.foreground == 1).all()
 
 
 def test_a_sentence_is_found_in_time_in_a_text_of_any_length():
@@ -510,6 +747,13 @@ def test_a_password_in_an_address_is_refused_and_not_told(url):
 def test_an_address_that_cannot_be_one_is_refused_at_once(url, sentence):
     with pytest.raises(ValueError, match=sentence):
         Client(url, "cells")
+
+
+def test_an_error_in_the_users_code_is_not_blamed_on_the_description(monkeypatch):
+    client = Client("http://localhost:8501", "cells")
+    monkeypatch.setattr(client._channel, "predict", lambda *_: int("x"))
+    with pytest.raises(ValueError, match="invalid literal"):
+        client.description()
 
 
 def test_tls_where_there_is_none_is_told_without_retries(server):
@@ -669,6 +913,58 @@ class TestMessages:
         np.testing.assert_array_equal(protos.to_array(own), np.full((2, 3), 0.25, np.float32))
 
 
+FLOAT32, UINT8, STRING = 1, 4, 7  # TensorFlow's numbers
+
+
+@pytest.mark.parametrize(
+    ("dtype", "shape", "fields", "received"),
+    [
+        (FLOAT32, (1, 20_000, 30_000, 2), {}, "Received 0"),
+        (FLOAT32, (1, 10**6, 10**6, 1), {"float_val": [0.5]}, "Received 1"),
+        (FLOAT32, (2**32, 2**32), {}, "Received 0"),
+        (FLOAT32, (2**62, 4), {}, "Received 0"),
+        (FLOAT32, (0, 2**62, 2**62), {}, "possible shape"),
+        (STRING, (10**9,), {"string_val": [b"x"]}, "Received 1"),
+        (FLOAT32, (1, 2, 3), {"float_val": [0.5] * 7}, "Expected 6 float32 values, as the shape says. Received 7"),
+        (FLOAT32, (1, -1, 3), {"float_val": [0.5] * 3}, r"known shape .* Received shape \[1, -1, 3\]"),
+        (FLOAT32, (-1, -1), {"float_val": [0.5]}, "known shape"),
+        (FLOAT32, (1,) * 200, {"float_val": [0.5]}, "up to 32 axes"),
+        (FLOAT32, (1, 2), {"tensor_content": b"abc"}, r"bytes of float32 values of shape \[1, 2\]. Received 3 bytes"),
+        (FLOAT32, (1, 2), {"tensor_content": b"abcd"}, "Received 4 bytes"),
+        (FLOAT32, (1, 2), {"tensor_content": bytes(12)}, "Received 12 bytes"),
+        (STRING, (1,), {"tensor_content": b"12345678"}, "Received 8 bytes"),
+        (UINT8, (1,), {"int_val": [300]}, "Expected uint8 values. Received others"),
+        (UINT8, (1,), {"int_val": [-1]}, "Expected uint8 values. Received others"),
+        (0, (1,), {}, "dtype 0"),
+        (99, (1,), {}, "dtype 99"),
+        (-1, (1,), {}, "dtype -1"),
+    ],
+)
+def test_a_tensor_that_is_not_what_it_declares_is_the_servers_fault(dtype, shape, fields, received, monkeypatch):
+    pytest.importorskip("grpc")
+    from keras_unet.export.client import protos
+
+    def answer(request, **_):
+        if request.model_spec.signature_name == "description":
+            response, text = protos.PredictResponse(), json.dumps(DESCRIPTION).encode()
+            response.outputs["description"].CopyFrom(protos.to_proto(np.array([text], object)))
+            return response
+        response = protos.PredictResponse()
+        tensor = response.outputs["probabilities"]
+        tensor.dtype = dtype
+        for size in shape:
+            tensor.tensor_shape.dim.add(size=size)
+        for name, value in fields.items():
+            tensor.MergeFrom(protos.TensorProto(**{name: value}))
+        return response
+
+    client = Client("grpc://localhost", "cells")
+    monkeypatch.setattr(client._channel, "_predict", answer)
+    with pytest.raises(ServerError, match=received) as error:
+        client.segment(np.zeros((1, 1), np.float32))
+    assert not isinstance(error.value, ValueError)
+
+
 NO_TENSORFLOW = """
 import sys
 for name in ("tensorflow", "keras", "tf_keras"):
@@ -763,9 +1059,9 @@ def test_results_are_plain_arrays():
     png = cv2.imencode(".png", np.full((2, 3), 65535, np.uint16))[1].tobytes()
     labels = cv2.imencode(".png", np.ones((2, 3), np.uint8))[1].tobytes()
     answer = {"label_png_bytes": np.array([labels], object), "probability_png_bytes": np.array([png], object)}
-    result = PngFormat.result(answer)
+    result = PngFormat.result(answer, (2, 3), 2)
     assert isinstance(result, Segmentation)
     assert (result.foreground == 1).all()
     answer["label_png_bytes"] = np.array([b"no png"], object)
     with pytest.raises(ServerError, match="Expected one grey uint8 PNG in label_png_bytes"):
-        PngFormat.result(answer)
+        PngFormat.result(answer, (2, 3), 2)

@@ -1,6 +1,5 @@
 """Segments images on a server that runs an exported U-Net."""
 
-import json
 import math
 import os
 import threading
@@ -17,8 +16,9 @@ from numpy.typing import NDArray
 from keras_unet import image_io
 
 from . import pieces
+from .descriptions import read_description
 from .errors import RefusedError, ServerError
-from .formats import PngFormat, RawFormat, Segmentation, fitting_pixels
+from .formats import FORMATS, PngFormat, RawFormat, Segmentation, fitting_pixels
 from .grpc_channel import GrpcChannel
 from .parallel import ordered_map, with_retries
 from .rest import RestChannel
@@ -28,9 +28,7 @@ Channel = RestChannel | GrpcChannel
 
 _GRPC_PORT = 8500  # of TensorFlow Serving
 _LONGEST = 86_400.0  # seconds that a time-out may be
-_KEYS = {"input", "geometry", "num_classes", "max_pixels"}  # of a description, that a client needs
 _OVERHEAD = 4096  # bytes of a message besides the pixels
-_FORMATS: dict[str, type[PngFormat | RawFormat]] = {f.signature: f for f in (PngFormat, RawFormat)}
 
 
 class Client:
@@ -50,9 +48,11 @@ class Client:
         timeout: Seconds within which an answer has to be complete.
         retries: Further attempts after errors that may pass: no connection, no answer in time, a busy server.
         concurrency: The most requests at a time.
-        max_message_bytes: The longest request or answer. None for 4 MiB, as gRPC libraries refuse more unless told
-            otherwise; for raw pixels over REST, which has no such limit, 64 MiB: JSON takes so much more for a pixel.
-        headers: Sent with every request, such as `{"Authorization": "Bearer …"}`.
+        max_message_bytes: The longest request or answer, up to 2 GiB - 1. None for 4 MiB, as gRPC libraries refuse more
+            unless told otherwise; for raw pixels over REST, which has no such limit, 64 MiB: JSON takes so much more
+            for a pixel. Of an answer 4 MiB are always read, and over REST twice the limit, for the lay-out of JSON.
+        headers: Sent with every request, such as `{"Authorization": "Bearer …"}`. No redirection is followed, so they
+            go to no other server.
 
     Raises:
         ValueError: If an argument is illegal.
@@ -71,8 +71,8 @@ class Client:
         max_message_bytes: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        if signature is not None and signature not in _FORMATS:
-            raise ValueError(f"Expected a signature among {', '.join(_FORMATS)}. Received {signature!r}.")
+        if signature is not None and signature not in FORMATS:
+            raise ValueError(f"Expected a signature among {', '.join(FORMATS)}. Received {signature!r}.")
         if max_message_bytes is not None and max_message_bytes < 1:
             raise ValueError(f"Expected max_message_bytes from 1, or None. Received {max_message_bytes}.")
         if not 0 < timeout <= _LONGEST or retries < 0 or concurrency < 1:
@@ -108,7 +108,8 @@ class Client:
             pixels = self._raw(pixels, description["input"]["dtype"])
         result = Segmentation(np.empty(pixels.shape[:2], np.uint8), np.empty(pixels.shape[:2], np.float32))
         parts = self._pieces(pixels, form, description)
-        futures = [self._requests.submit(self._segment_piece, form, pixels[part.sent]) for part in parts]
+        segment = partial(self._segment_piece, form, description["num_classes"])
+        futures = [self._requests.submit(segment, pixels[part.sent]) for part in parts]
         try:
             for part, future in zip(parts, futures, strict=True):
                 answer = future.result()
@@ -159,21 +160,17 @@ class Client:
         request = {"request": np.array([b"description"], object)}
         ask = partial(self._channel.predict, "description", request, ["description"])
         try:
-            description = json.loads(with_retries(ask, self._retries)["description"][0])
+            answer = with_retries(ask, self._retries)
         except RefusedError as error:
             raise ServerError(
                 f"Expected a model exported by keras_unet. Received one without description: {error}"
             ) from None
-        except (ValueError, TypeError, IndexError):
-            description = None
-        if not isinstance(description, dict) or description.get("format") != 1 or not description.keys() >= _KEYS:
-            raise ServerError(f"Expected a description of format 1. Received {description!r:.100}.")
-        return description
+        return read_description(answer["description"])
 
     def _format(self, pixels: NDArray[Any]) -> type[PngFormat | RawFormat]:
         if self._signature is None:
             return PngFormat if PngFormat.holds(pixels) else RawFormat
-        form = _FORMATS[self._signature]
+        form = FORMATS[self._signature]
         if form is PngFormat and not PngFormat.holds(pixels):
             raise ValueError(
                 "Expected uint8 or uint16 pixels with 1 or 3 channels for image_bytes. "
@@ -207,15 +204,10 @@ class Client:
             most = min(most, max(fewest, description["max_pixels"]))
         return pieces.plan(height, width, stride, context, most)
 
-    def _segment_piece(self, form: type[PngFormat | RawFormat], pixels: NDArray[Any]) -> Segmentation:
+    def _segment_piece(self, form: type[PngFormat | RawFormat], num_classes: int, pixels: NDArray[Any]) -> Segmentation:
         ask = partial(self._channel.predict, form.signature, form.request(pixels), form.outputs)
-        result = form.result(with_retries(ask, self._retries))
-        if result.classes.shape != pixels.shape[:2] or result.foreground.shape != pixels.shape[:2]:
-            raise ServerError(
-                f"Expected an answer of {pixels.shape[:2]} pixels. Received {result.classes.shape} classes and "
-                f"{result.foreground.shape} probabilities."
-            )
-        return result
+        height, width, _ = pixels.shape
+        return form.result(with_retries(ask, self._retries), (height, width), num_classes)
 
 
 def _check_headers(headers: Mapping[str, str]) -> None:
@@ -252,6 +244,6 @@ def _channel(
     if parts.path.startswith("/v1"):
         raise ValueError(f"Expected the address of the server alone, to which /v1/models/… is added. Received {url!r}.")
     if parts.scheme.startswith("http"):
-        return RestChannel(url.rstrip("/"), model, version, timeout, headers)
+        return RestChannel(url.rstrip("/"), model, version, timeout, headers, max_message_bytes)
     address = parts.netloc if parts.port else f"{parts.netloc}:{_GRPC_PORT}"
     return GrpcChannel(address, model, version, timeout, headers, parts.scheme == "grpcs", max_message_bytes)

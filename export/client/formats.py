@@ -1,5 +1,6 @@
 """The two forms that pixels travel in: PNG files, which are small, and raw tensors for what PNG does not hold."""
 
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,6 +15,9 @@ Tensors = Mapping[str, NDArray[Any]]
 
 # JSON is laid out with a line for each number: indentation, digits, comma; and two for the brackets of a pixel.
 _JSON_BYTES_PER_VALUE = 40
+
+_PNG = b"\x89PNG\r\n\x1a\n" + b"\0\0\0\x0dIHDR"  # how a PNG file begins; width and height follow
+_ROUNDING = 0.01  # of a probability; bfloat16 has steps of 1/256 below 1
 
 _USUAL_BYTES = 4 * 1024**2  # what gRPC libraries receive unless told otherwise
 # For one channel and two classes 0.4 megapixels, as many as 4 MiB hold in the other forms to within a factor of two
@@ -66,24 +70,24 @@ class PngFormat:
         return {"image_bytes": np.array([png.tobytes()], object)}
 
     @classmethod
-    def result(cls, answer: Tensors) -> Segmentation:
+    def result(cls, answer: Tensors, size: tuple[int, int], num_classes: int) -> Segmentation:
         """The segmentation in an answer.
 
+        Args:
+            answer: Outputs of the signature.
+            size: Height and width of the image that was sent, in pixels.
+            num_classes: Of the model.
+
         Raises:
-            ServerError: If it holds none.
+            ServerError: If it holds none, or one of another size or with other classes.
         """
         of_labels, of_probability = cls.outputs
-        labels = cls._decoded(of_labels, answer[of_labels], np.uint8)
-        probability = cls._decoded(of_probability, answer[of_probability], np.uint16)
+        labels = _decoded(of_labels, answer[of_labels], np.uint8, size)
+        probability = _decoded(of_probability, answer[of_probability], np.uint16, size)
+        last = max(num_classes, 2) - 1  # one class is told from background
+        if labels.max() > last:
+            raise ServerError(f"Expected classes up to {last}. Received {labels.max()}.")
         return Segmentation(labels, (probability / 65535).astype(np.float32))
-
-    @staticmethod
-    def _decoded(name: str, files: NDArray[Any], kind: type[np.generic]) -> NDArray[Any]:
-        data = np.frombuffer(files[0] if files.shape == (1,) and files.dtype == object else b"", np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
-        if picture is None or picture.ndim != 2 or picture.dtype != kind:
-            raise ServerError(f"Expected one grey {kind.__name__} PNG in {name}. Received something else.")
-        return np.asarray(picture)
 
 
 class RawFormat:
@@ -111,23 +115,57 @@ class RawFormat:
         return {"images": pixels[None]}
 
     @staticmethod
-    def result(answer: Tensors) -> Segmentation:
+    def result(answer: Tensors, size: tuple[int, int], num_classes: int) -> Segmentation:
         """The segmentation in an answer.
 
+        Args:
+            answer: Outputs of the signature.
+            size: Height and width of the image that was sent, in pixels.
+            num_classes: Of the model.
+
         Raises:
-            ServerError: If it holds none.
+            ServerError: If it holds none, or one of another size or with other classes.
         """
-        probabilities = answer["probabilities"]
-        if probabilities.dtype.kind not in "iuf" or probabilities.ndim != 4 or len(probabilities) != 1:
-            raise ServerError(f"Expected probabilities of one image. Received shape {probabilities.shape}.")
-        probabilities = probabilities.astype(np.float32, copy=False)
-        if probabilities.size == 0 or not np.isfinite(probabilities).all():
-            raise ServerError("Expected finite probabilities. Received none, or NaN or infinity.")
-        if probabilities.shape[-1] == 1:
-            foreground = probabilities[0, ..., 0]
+        probabilities = _probabilities(answer["probabilities"], (1, *size, num_classes))[0]
+        if num_classes == 1:
+            foreground = np.clip(probabilities[..., 0], 0.0, 1.0)
             return Segmentation((foreground > 0.5).astype(np.uint8), foreground)
-        foreground = np.clip(1.0 - probabilities[0, ..., 0], 0.0, 1.0)
-        return Segmentation(probabilities[0].argmax(axis=-1).astype(np.uint8), foreground)
+        foreground = np.clip(1.0 - probabilities[..., 0], 0.0, 1.0)
+        return Segmentation(probabilities.argmax(axis=-1).astype(np.uint8), foreground)
+
+
+FORMATS: dict[str, type[PngFormat | RawFormat]] = {form.signature: form for form in (PngFormat, RawFormat)}
+
+
+def _decoded(name: str, files: NDArray[Any], kind: type[np.generic], size: tuple[int, int]) -> NDArray[Any]:
+    """The picture in an output that holds one PNG file."""
+    wrong = ServerError(f"Expected one grey {kind.__name__} PNG in {name}. Received something else.")
+    file = files[0] if files.shape == (1,) and isinstance(files[0], bytes) else b""
+    if not file.startswith(_PNG) or len(file) < len(_PNG) + 8:
+        raise wrong
+    width, height = struct.unpack_from(">II", file, len(_PNG))
+    if (height, width) != size:  # before it is decoded: a few bytes may declare gigapixels
+        raise ServerError(f"Expected an answer of {size} pixels. Received {(height, width)} in {name}.")
+    try:
+        picture = cv2.imdecode(np.frombuffer(file, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        raise wrong from None
+    if picture is None or picture.shape != size or picture.dtype != kind:
+        raise wrong
+    return np.asarray(picture)
+
+
+def _probabilities(answer: NDArray[Any], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    if answer.dtype.kind not in "iuf":
+        raise ServerError(f"Expected probabilities in numbers. Received values of dtype {answer.dtype}.")
+    if answer.shape != shape:
+        raise ServerError(f"Expected probabilities of shape {shape}. Received shape {answer.shape}.")
+    if not np.isfinite(answer).all():
+        raise ServerError("Expected finite probabilities. Received NaN or infinity.")
+    low, high = answer.min(), answer.max()
+    if low < -_ROUNDING or high > 1 + _ROUNDING:
+        raise ServerError(f"Expected probabilities from 0 to 1. Received {low:g} to {high:g}.")
+    return answer.astype(np.float32, copy=False)
 
 
 def fitting_pixels(image: NDArray[Any], description: Mapping[str, Any]) -> NDArray[Any]:

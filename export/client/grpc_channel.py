@@ -53,7 +53,8 @@ class GrpcChannel:
         self._address, self._model, self._timeout = f"{'grpcs' if encrypted else 'grpc'}://{address}", model, timeout
         self._version, self._asked = version, name_of(model, version)
         self._metadata = [(name.lower(), value) for name, value in headers.items()]
-        options = [("grpc.max_receive_message_length", max(max_message_bytes or 0, _OWN_LIMIT))]
+        self._longest = max(max_message_bytes or 0, _OWN_LIMIT)
+        options = [("grpc.max_receive_message_length", self._longest)]
         self._channel = (
             grpc.secure_channel(address, grpc.ssl_channel_credentials(), options)
             if encrypted
@@ -77,9 +78,9 @@ class GrpcChannel:
         missing = [name for name in outputs if name not in answer]
         if missing:
             raise ServerError(
-                f"Expected {', '.join(missing)} in the answer. Received {', '.join(answer) or 'nothing'}."
+                f"Expected {', '.join(missing)} in the answer. Received {', '.join(answer) or 'nothing':.200}."
             )
-        return {name: self._protos.to_array(answer[name]) for name in outputs}
+        return {name: self._protos.to_array(answer[name], self._longest) for name in outputs}
 
     def versions(self) -> dict[int, str]:
         """Version numbers and their states, such as `"AVAILABLE"`."""

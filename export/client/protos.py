@@ -7,11 +7,15 @@ Reference:
     tensorflow/core/framework: tensor.proto, tensor_shape.proto
 """
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 from numpy.typing import NDArray
+
+from .errors import ServerError
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _TENSOR, _MODEL = ".tensorflow.TensorProto", ".tensorflow.serving.ModelSpec"
@@ -51,6 +55,8 @@ _MESSAGES: dict[str, dict[str, list[tuple[str, int, str]]]] = {
 
 VERSION_STATES = {10: "START", 20: "LOADING", 30: "AVAILABLE", 40: "UNLOADING", 50: "END"}
 
+_MOST_AXES = 32  # as NumPy has always taken
+_LONGEST = 4 * 1024**2  # bytes, as of a message unless told otherwise
 _STRING = 7
 # Number of each dtype, and the field that holds its values where they are not in tensor_content.
 _DTYPES: dict[int, tuple[Any, str]] = {
@@ -121,20 +127,49 @@ def to_proto(array: NDArray[Any]) -> Any:
     return proto
 
 
-def to_array(proto: Any) -> NDArray[Any]:
+def to_array(proto: Any, longest: int = _LONGEST) -> NDArray[Any]:
     """The array in a `TensorProto`.
 
+    Args:
+        proto: From a server that may be anybody's.
+        longest: The most bytes of an array of which only the first values were sent. A tensor may declare any shape
+            and leave out equal values at its end: a few bytes must not fill the memory.
+
     Raises:
-        ValueError: If its dtype is not one that an exported model answers in.
+        ServerError: If its dtype is not one that an exported model answers in, or it is not what it declares.
     """
     if proto.dtype not in _DTYPES:
-        raise ValueError(f"Expected numbers or strings. Received a tensor of TensorFlow's dtype {proto.dtype}.")
+        raise ServerError(f"Expected numbers or strings. Received a tensor of TensorFlow's dtype {proto.dtype}.")
     dtype, field = _DTYPES[proto.dtype]
     shape = [dim.size for dim in proto.tensor_shape.dim]
+    if proto.tensor_shape.unknown_rank or len(shape) > _MOST_AXES or min(shape, default=0) < 0:
+        raise ServerError(
+            f"Expected a tensor of known shape with up to {_MOST_AXES} axes. Received shape {str(shape):.100}."
+        )
     if proto.tensor_content:
-        return np.frombuffer(proto.tensor_content, dtype).reshape(shape)
-    values = np.array(getattr(proto, field), dtype)
-    missing = int(np.prod(shape)) - values.size
-    if missing > 0:  # equal values at the end may be given once
-        values = np.concatenate([values, np.repeat(values[-1:] if values.size else np.zeros(1, dtype), missing)])
-    return values.reshape(shape)
+        values = _from_content(proto.tensor_content, np.dtype(dtype), shape)
+    else:
+        values = _from_values(getattr(proto, field), np.dtype(dtype), math.prod(shape), longest)
+    try:
+        return values.reshape(shape)
+    except ValueError:  # no values, along axes longer than NumPy's may be
+        raise ServerError(f"Expected a tensor of possible shape. Received shape {shape}.") from None
+
+
+def _from_content(content: bytes, dtype: np.dtype[Any], shape: Sequence[int]) -> NDArray[Any]:
+    if dtype.kind == "O" or len(content) != math.prod(shape) * dtype.itemsize:
+        raise ServerError(f"Expected the bytes of {dtype} values of shape {shape}. Received {len(content)} bytes.")
+    return np.frombuffer(content, dtype)
+
+
+def _from_values(sent: Sequence[Any], dtype: np.dtype[Any], size: int, longest: int) -> NDArray[Any]:
+    if len(sent) > size or (len(sent) < size and size * dtype.itemsize > longest):
+        raise ServerError(f"Expected {size} {dtype} values, as the shape says. Received {len(sent)}.")
+    try:
+        values = np.array(list(sent), dtype)  # of the container itself NumPy would wrap what dtype does not hold
+    except OverflowError:
+        raise ServerError(f"Expected {dtype} values. Received others.") from None
+    if values.size < size:  # equal values at the end may be given once
+        last = values[-1:] if values.size else np.zeros(1, dtype)
+        values = np.concatenate([values, np.repeat(last, size - values.size)])
+    return values

@@ -2,22 +2,20 @@
 
 import base64
 import http.client
-import io
 import json
-import socket
 import ssl
-import time
 import urllib.error
 import urllib.parse
-import urllib.request
 from collections.abc import Mapping, Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .errors import ServerError, name_of, other_protocol, server_error
+from .formats import FORMATS, PngFormat
+from .http_in_time import Request, opener
+from .json_text import parsed, shown
 
 _STATUSES = {
     400: "INVALID_ARGUMENT",
@@ -31,6 +29,12 @@ _STATUSES = {
     504: "DEADLINE_EXCEEDED",
 }
 
+_PART = 1024**2  # bytes that are read at a time
+_FEWEST = 4 * 1024**2  # bytes that an answer may always have, as over gRPC: a description is as long as its metadata
+# The client plans answers by the JSON of TensorFlow Serving. One that is indented twice as deep and has all digits of
+# doubles, or base64 of the PNG of a column of pixels, stays below twice the plan.
+_SLACK = 2
+
 
 class RestChannel:
     """A model on a server, by REST.
@@ -40,19 +44,28 @@ class RestChannel:
         model: Name of the model.
         version: A version number, a label, or None for the newest version.
         timeout: Seconds within which an answer has to be complete.
-        headers: Sent with every request, such as authorization.
+        headers: Sent with every request, such as authorization; to this server alone, as no redirection is followed.
+        max_message_bytes: Of an answer, twice that is read at most, or 4 MiB if that is more; None for what is usual
+            for the kind of request.
     """
 
     json = True
     raw_dtypes = ("uint8", "int16", "float32")  # TensorFlow Serving reads no uint16 from JSON
 
     def __init__(
-        self, url: str, model: str, version: int | str | None, timeout: float, headers: Mapping[str, str]
+        self,
+        url: str,
+        model: str,
+        version: int | str | None,
+        timeout: float,
+        headers: Mapping[str, str],
+        max_message_bytes: int | None = None,
     ) -> None:
+        self._max_message_bytes = max_message_bytes
         self._address, self._timeout, self._headers = url, timeout, dict(headers)
         self._asked = name_of(model, version)
         kind = "labels" if isinstance(version, str) else "versions"
-        self._opener = urllib.request.build_opener(_HttpInTime, _HttpsInTime)
+        self._opener = opener()
         chosen = "" if version is None else f"/{kind}/{urllib.parse.quote(str(version), safe='')}"
         self._url = f"{url}/v1/models/{urllib.parse.quote(model, safe='')}{chosen}"
 
@@ -65,119 +78,100 @@ class RestChannel:
             ServerError: If there is no answer, or not the expected one.
         """
         tensors = {name: _to_json(array) for name, array in inputs.items()}
-        answer = self._answer("outputs", f"{self._url}:predict", {"signature_name": signature, "inputs": tensors})
+        body = {"signature_name": signature, "inputs": tensors}
+        answer = self._answer("outputs", f"{self._url}:predict", body, self._longest(signature))
         if not isinstance(answer, dict):  # a single output comes without its name
             answer = {outputs[0]: answer}
         missing = [name for name in outputs if name not in answer]
         if missing:
             raise ServerError(
-                f"Expected {', '.join(missing)} in the answer. Received {', '.join(answer) or 'nothing'}."
+                f"Expected {', '.join(missing)} in the answer. Received {', '.join(answer) or 'nothing':.200}."
             )
+        return {name: self._tensor(name, answer[name]) for name in outputs}
+
+    def versions(self) -> dict[int, str]:
+        """Version numbers and their states, such as `"AVAILABLE"`."""
+        statuses = self._answer("model_version_status", self._url, None, self._longest("description"))
         try:
-            return {name: _from_json(answer[name]) for name in outputs}
+            return {int(status["version"]): status["state"] for status in statuses}
+        except (ValueError, KeyError, TypeError, OverflowError):
+            raise ServerError(f"Expected versions from {self._address}. Received {shown(statuses)}.") from None
+
+    def close(self) -> None:
+        """Nothing to close: each request has a connection of its own."""
+
+    def _longest(self, signature: str) -> int:
+        usual = FORMATS.get(signature, PngFormat).usual_message_bytes(json=True)
+        return max(_SLACK * (self._max_message_bytes or usual), _FEWEST)
+
+    def _tensor(self, name: str, value: Any) -> NDArray[Any]:
+        try:
+            return _from_json(value)
+        except ServerError as error:
+            raise ServerError(f"{error} It is in {name} of the answer from {self._address}.") from None
         except (ValueError, KeyError, TypeError, AttributeError):
             raise ServerError(
                 f"Expected tensors from {self._address}. Received JSON that holds something else."
             ) from None
 
-    def versions(self) -> dict[int, str]:
-        """Version numbers and their states, such as `"AVAILABLE"`."""
-        statuses = self._answer("model_version_status", self._url)
-        try:
-            return {int(status["version"]): status["state"] for status in statuses}
-        except (ValueError, KeyError, TypeError):
-            raise ServerError(f"Expected versions from {self._address}. Received {statuses!r:.100}.") from None
-
-    def close(self) -> None:
-        """Nothing to close: each request has a connection of its own."""
-
-    def _answer(self, key: str, url: str, body: Mapping[str, Any] | None = None) -> Any:
+    def _answer(self, key: str, url: str, body: Mapping[str, Any] | None, longest: int) -> Any:
         data = None if body is None else json.dumps(body, separators=(",", ":")).encode()
-        request = urllib.request.Request(url, data, {"Content-Type": "application/json", **self._headers})
+        request = Request(url, data, {"Content-Type": "application/json", **self._headers}, longest)
         try:
             with self._opener.open(request, timeout=self._timeout) as response:
-                text = response.read()
+                text = _read(response)
         except urllib.error.HTTPError as error:
-            status = _STATUSES.get(error.code, f"HTTP status {error.code}")
-            raise self._error(status, _error_text(error)) from None
+            with error:
+                raise self._refusal(error) from None
+        except ServerError:
+            raise
         except (OSError, http.client.HTTPException) as error:
-            if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
-                raise other_protocol("REST", self._address) from None
-            reason = getattr(error, "reason", error)
-            if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
-                raise ServerError(
-                    f"Expected TLS at {self._address}. Received an answer without: is it http:// there?"
-                ) from None
-            status = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
-            raise self._error(status, str(reason)) from None
+            raise self._no_answer(error) from None
+        except ValueError as error:  # http.client reads a chunk of negative length
+            raise ServerError(f"Expected HTTP from {self._address}. Received what is none: {error}.") from None
         try:
-            return json.loads(text)[key]
+            return parsed(text)[key]
         except (ValueError, KeyError, TypeError):
             raise ServerError(f"Expected JSON with {key!r} from {self._address}. Received something else.") from None
+
+    def _refusal(self, error: urllib.error.HTTPError) -> ServerError:
+        if 300 <= error.code < 400:
+            # Following would send the headers, which may hold a secret, to whomever it names.
+            return ServerError(
+                f"Expected an answer from {self._address}. Received HTTP status {error.code}, a redirection, which is "
+                "not followed: give the address of the server itself."
+            )
+        status = _STATUSES.get(error.code, f"HTTP status {error.code}")
+        return self._error(status, _error_text(error))
+
+    def _no_answer(self, error: OSError | http.client.HTTPException) -> ServerError:
+        if isinstance(error, http.client.BadStatusLine) and not isinstance(error, ConnectionError):
+            return other_protocol("REST", self._address)
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLError) and reason.reason == "WRONG_VERSION_NUMBER":
+            return ServerError(f"Expected TLS at {self._address}. Received an answer without: is it http:// there?")
+        status = "DEADLINE_EXCEEDED" if isinstance(reason, TimeoutError) else "UNAVAILABLE"
+        return self._error(status, str(reason))
 
     def _error(self, status: str, text: str) -> ServerError:
         return server_error(status, text, self._address, self._asked, self._timeout)
 
 
-class _InTime:
-    """Makes the time-out that of the whole answer: alone it is that of each piece, and a server may drip."""
-
-    def do_open(self, http_class: Any, req: urllib.request.Request, **options: Any) -> http.client.HTTPResponse:
-        seconds: float = req.timeout  # type: ignore[assignment]  # given to every request
-        deadline = time.monotonic() + seconds
-
-        def connection(host: str, **more: Any) -> http.client.HTTPConnection:
-            made: http.client.HTTPConnection = http_class(host, **more)
-            made.response_class = partial(_ResponseInTime, deadline=deadline)  # type: ignore[assignment]
-            return made
-
-        response: http.client.HTTPResponse = super().do_open(connection, req, **options)  # type: ignore[misc]
-        # What a redirection may take; 0 would mean not to wait at all.
-        req.timeout = max(deadline - time.monotonic(), 0.001)
-        return response
-
-
-class _HttpInTime(_InTime, urllib.request.HTTPHandler):
-    pass
-
-
-class _HttpsInTime(_InTime, urllib.request.HTTPSHandler):
-    pass
-
-
-class _ResponseInTime(http.client.HTTPResponse):
-    def __init__(self, sock: socket.socket, *arguments: Any, deadline: float, **options: Any) -> None:
-        super().__init__(sock, *arguments, **options)
-        self.fp = io.BufferedReader(_StreamInTime(sock, self.fp.detach(), deadline))
-
-
-class _StreamInTime(io.RawIOBase):
-    """What a socket receives until a deadline."""
-
-    def __init__(self, sock: socket.socket, stream: io.RawIOBase, deadline: float) -> None:
-        self._socket, self._stream, self._deadline = sock, stream, deadline
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("timed out")
-        self._socket.settimeout(left)
-        return self._stream.readinto(buffer)
-
-    def close(self) -> None:
-        self._stream.close()
-        super().close()
+def _read(response: Any) -> bytes:
+    """The body of an answer, in parts: at once, room would be made for whatever length it declares."""
+    body = b"".join(iter(lambda: response.read(_PART), b""))
+    if response.length:
+        raise http.client.IncompleteRead(body, response.length)
+    return body
 
 
 def _error_text(error: urllib.error.HTTPError) -> str:
     """What TensorFlow Serving says in JSON; a proxy in front may say anything."""
     try:
-        return str(json.loads(error.read().decode(errors="replace"))["error"])
+        text = parsed(_read(error.fp).decode(errors="replace"))["error"]
     except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
-        return str(error.reason)
+        text = None
+    return text if isinstance(text, str) else str(error.reason)
 
 
 def _to_json(array: NDArray[Any]) -> Any:
@@ -190,4 +184,14 @@ def _from_json(value: Any) -> NDArray[Any]:
     if isinstance(value, list) and value and isinstance(value[0], dict | str):
         strings = [base64.b64decode(v["b64"]) if isinstance(v, dict) else v.encode() for v in value]
         return np.array(strings, object)
-    return np.asarray(value)
+    # As objects first: NumPy would make one large array of texts of numbers and a long text, and numbers of booleans.
+    objects = np.array(value, object)
+    kinds = set(map(type, objects.ravel()))
+    if not kinds <= {int, float}:
+        raise ServerError(
+            f"Expected numbers or a list of texts. Received {', '.join(sorted(kind.__name__ for kind in kinds))}."
+        )
+    try:
+        return objects.astype(np.int64 if kinds == {int} else np.float64)
+    except OverflowError:
+        raise ServerError("Expected numbers of 64 bits. Received larger ones.") from None

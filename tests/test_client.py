@@ -23,6 +23,7 @@ from stand_in_server import HANG, StandIn
 
 from keras_unet import export, image_io
 from keras_unet.export.client import Client, RefusedError, Segmentation, ServerError, parallel, pieces
+from keras_unet.export.client.addresses import read_address
 from keras_unet.export.client.formats import PngFormat, RawFormat, fitting_pixels
 from keras_unet.export.client.parallel import with_retries
 from keras_unet.geometry import Geometry
@@ -709,6 +710,18 @@ def test_a_sentence_is_found_in_time_in_a_text_of_any_length():
         ({"url": "ftp://localhost"}, "Expected an address such as"),
         ({"signature": "classes"}, "image_bytes, serving_default"),
         ({"max_message_bytes": 0}, "max_message_bytes from 1"),
+        ({"max_message_bytes": 2**31}, "max_message_bytes from 1 to 2147483647"),
+        ({"url": "grpc://localhost", "max_message_bytes": 2**40}, "max_message_bytes from 1 to 2147483647"),
+        ({"version": 10**20}, "Expected a version up to 9223372036854775807"),
+        ({"version": 2**63}, "Expected a version up to"),
+        ({"version": -1}, "Expected a whole number of at least 0 for version"),
+        ({"version": 1.5}, "Expected a whole number"),
+        ({"version": ""}, "Expected a label of a version of at least one character"),
+        ({"version": "\ud800"}, "Expected a label of a version"),
+        ({"model": ""}, "Expected a model of at least one character"),
+        ({"model": "\ud800"}, "Expected a model"),
+        ({"url": "grpc://localhost", "headers": {"a-bin": "x"}}, "which gRPC keeps for itself. Received 'a-bin'"),
+        ({"url": "grpc://localhost", "headers": {"Grpc-Foo": "x"}}, "which gRPC keeps for itself"),
         ({"timeout": 0}, "timeout above 0"),
         ({"retries": -1}, "retries from 0"),
         ({"concurrency": 0}, "concurrency from 1"),
@@ -736,17 +749,71 @@ def test_a_password_in_an_address_is_refused_and_not_told(url):
     assert "cret" not in str(refused.value)
 
 
+@pytest.mark.parametrize("scheme", ["http", "https", "grpc", "grpcs"])
+@pytest.mark.parametrize(
+    "rest",
+    [
+        "host:99999",
+        "host:0",
+        "host:-1",
+        "host:abc",
+        "127.0.0.1:abc",
+        "host:1:2",
+        "host?x=1",
+        "host:80#f",
+        "host:80/?x=1",
+        "[::1",
+        "::1]:80",
+        "[::1]x:80",
+        "[banana]",
+        "a b:80",
+        "a\tb",
+        " host",
+        "host\n",
+        "h\u00e9\u2603",
+        "a..b",
+        f"{'a' * 64}.com",
+        ".".join(["a" * 60] * 5),
+        ":80",
+        "/x",
+        "",
+    ],
+)
+def test_an_address_that_cannot_be_one_is_refused_at_once(scheme, rest):
+    with pytest.raises(
+        ValueError, match=r"^Expected an address such as http://host:8501 or grpc://host:8500\. Received"
+    ):
+        Client(f"{scheme}://{rest}", "cells")
+
+
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        ("http://host:99999", "Expected an address such as"),
-        ("grpc://host:0", "Expected an address such as"),
         ("http://host:8501/v1/models/cells", "Expected the address of the server alone"),
+        ("grpc://host:8500/behind", "without a path"),
     ],
 )
-def test_an_address_that_cannot_be_one_is_refused_at_once(url, sentence):
+def test_an_address_with_a_path_is_told_what_it_should_be(url, sentence):
     with pytest.raises(ValueError, match=sentence):
         Client(url, "cells")
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("http://host", "http://host"),
+        ("HTTP://under_score.local.:8501/", "HTTP://under_score.local.:8501"),
+        ("https://host/behind/a/proxy/", "https://host/behind/a/proxy"),
+        ("http://[::1]:8501", "http://[::1]:8501"),
+        ("grpc://host", "host:8500"),
+        ("grpc://host:/", "host:8500"),
+        ("grpcs://10.0.0.1:9", "10.0.0.1:9"),
+        ("grpc://[::1]", "[::1]:8500"),
+        ("grpc://[fe80::1%eth0]:65535", "[fe80::1%eth0]:65535"),
+    ],
+)
+def test_addresses_of_every_kind_are_read(url, place):
+    assert read_address(url) == (url.partition(":")[0].lower(), place)
 
 
 def test_an_error_in_the_users_code_is_not_blamed_on_the_description(monkeypatch):
@@ -1031,6 +1098,10 @@ def test_the_command_ends_in_one_sentence_and_status_1(server, tmp_path):
         (("http://127.0.0.1:1", tmp_path / "grey.png", "--model", "cells", "--retries", "0"), "UNAVAILABLE"),
         ((server.rest, tmp_path / "none.png", "--model", "cells"), "not found"),
         (("server", tmp_path / "grey.png", "--model", "cells"), "Expected an address"),
+        (
+            (server.rest, tmp_path / "grey.png", "--model", "cells", "--max-message-bytes", 2**31),
+            "Expected max_message_bytes from 1 to 2147483647",
+        ),
     ]:
         done = command(*arguments, "--out", tmp_path / "out")
         assert done.returncode == 1, done.stderr

@@ -8,14 +8,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import SplitResult, urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import image_io
+from keras_unet.arguments import whole_number
 
 from . import pieces
+from .addresses import read_address
 from .descriptions import read_description
 from .errors import RefusedError, ServerError
 from .formats import FORMATS, PngFormat, RawFormat, Segmentation, fitting_pixels
@@ -26,8 +27,9 @@ from .rest import RestChannel
 Image = NDArray[Any] | str | os.PathLike[str]
 Channel = RestChannel | GrpcChannel
 
-_GRPC_PORT = 8500  # of TensorFlow Serving
 _LONGEST = 86_400.0  # seconds that a time-out may be
+_MOST_BYTES = 2**31 - 1  # of a gRPC message, and of what the server takes
+_LAST_VERSION = 2**63 - 1  # versions travel in 64 bits
 _OVERHEAD = 4096  # bytes of a message besides the pixels
 
 
@@ -73,15 +75,18 @@ class Client:
     ) -> None:
         if signature is not None and signature not in FORMATS:
             raise ValueError(f"Expected a signature among {', '.join(FORMATS)}. Received {signature!r}.")
-        if max_message_bytes is not None and max_message_bytes < 1:
-            raise ValueError(f"Expected max_message_bytes from 1, or None. Received {max_message_bytes}.")
+        if max_message_bytes is not None and not 1 <= max_message_bytes <= _MOST_BYTES:
+            raise ValueError(
+                f"Expected max_message_bytes from 1 to {_MOST_BYTES}, or None. Received {max_message_bytes}."
+            )
         if not 0 < timeout <= _LONGEST or retries < 0 or concurrency < 1:
             raise ValueError(
                 f"Expected a timeout above 0 and up to {_LONGEST:g} s, retries from 0 and a concurrency from 1. "
                 f"Received {timeout}, {retries} and {concurrency}."
             )
+        _check_name("model", model)
         _check_headers(headers or {})
-        self._channel = _channel(url, model, version, timeout, headers or {}, max_message_bytes)
+        self._channel = _channel(url, model, _legal_version(version), timeout, headers or {}, max_message_bytes)
         self._signature, self._retries = signature, retries
         self._max_message_bytes = max_message_bytes
         self.concurrency = concurrency
@@ -210,19 +215,33 @@ class Client:
         return form.result(with_retries(ask, self._retries), (height, width), num_classes)
 
 
+def _check_name(kind: str, name: str) -> None:
+    try:
+        legal = bool(name.encode())
+    except UnicodeEncodeError:  # half a pair of UTF-16
+        legal = False
+    if not legal:
+        raise ValueError(f"Expected a {kind} of at least one character of Unicode. Received {name!r}.")
+
+
+def _legal_version(version: int | str | None) -> int | str | None:
+    if version is None:
+        return None
+    if isinstance(version, str):
+        _check_name("label of a version", version)
+        return version
+    number = whole_number(version, "version", 0)
+    if number > _LAST_VERSION:
+        raise ValueError(f"Expected a version up to {_LAST_VERSION}. Received a larger one.")
+    return number
+
+
 def _check_headers(headers: Mapping[str, str]) -> None:
     for name, value in headers.items():
         if not (name.isascii() and name.replace("-", "").replace("_", "").isalnum()):
             raise ValueError(f"Expected the name of a header of letters, digits and hyphens. Received {name!r}.")
         if not (value.isascii() and value.isprintable()):
             raise ValueError(f"Expected a header {name} of printable ASCII characters. Received others.")
-
-
-def _is_port(parts: SplitResult) -> bool:
-    try:
-        return parts.port != 0
-    except ValueError:  # larger than ports are
-        return False
 
 
 def _channel(
@@ -233,17 +252,7 @@ def _channel(
     headers: Mapping[str, str],
     max_message_bytes: int | None,
 ) -> Channel:
-    if "@" in url:  # which is not shown: addresses get logged
-        raise ValueError(
-            "Expected an address without user and password, which travel as headers={'Authorization': …} (--header). "
-            "Received an address that holds an @."
-        )
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https", "grpc", "grpcs") or not parts.netloc or not _is_port(parts):
-        raise ValueError(f"Expected an address such as http://host:8501 or grpc://host:8500. Received {url!r}.")
-    if parts.path.startswith("/v1"):
-        raise ValueError(f"Expected the address of the server alone, to which /v1/models/… is added. Received {url!r}.")
-    if parts.scheme.startswith("http"):
-        return RestChannel(url.rstrip("/"), model, version, timeout, headers, max_message_bytes)
-    address = parts.netloc if parts.port else f"{parts.netloc}:{_GRPC_PORT}"
-    return GrpcChannel(address, model, version, timeout, headers, parts.scheme == "grpcs", max_message_bytes)
+    protocol, place = read_address(url)
+    if protocol in ("http", "https"):
+        return RestChannel(place, model, version, timeout, headers, max_message_bytes)
+    return GrpcChannel(place, model, version, timeout, headers, protocol == "grpcs", max_message_bytes)

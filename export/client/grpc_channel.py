@@ -24,7 +24,7 @@ class GrpcChannel:
         max_message_bytes: The longest answer to accept; None for what grpcio accepts.
 
     Raises:
-        ValueError: If grpcio is not installed.
+        ValueError: If grpcio is not installed, or a header is one that gRPC keeps for itself.
     """
 
     json = False
@@ -52,7 +52,7 @@ class GrpcChannel:
         self._grpc, self._protos = grpc, protos
         self._address, self._model, self._timeout = f"{'grpcs' if encrypted else 'grpc'}://{address}", model, timeout
         self._version, self._asked = version, name_of(model, version)
-        self._metadata = [(name.lower(), value) for name, value in headers.items()]
+        self._metadata = _metadata(headers)
         self._longest = max(max_message_bytes or 0, _OWN_LIMIT)
         options = [("grpc.max_receive_message_length", self._longest)]
         self._channel = (
@@ -115,3 +115,14 @@ class GrpcChannel:
             if any(part in text for part in _OF_HTTP_1):
                 raise other_protocol("gRPC", self._address) from None
             raise server_error(status, text, self._address, self._asked, self._timeout) from None
+
+
+def _metadata(headers: Mapping[str, str]) -> list[tuple[str, str]]:
+    metadata = [(name.lower(), value) for name, value in headers.items()]
+    for name, _ in metadata:
+        if name.startswith("grpc-") or name.endswith("-bin"):
+            raise ValueError(
+                "Expected headers whose names neither begin with grpc- nor end in -bin, which gRPC keeps for itself. "
+                f"Received {name!r}."
+            )
+    return metadata

@@ -96,7 +96,9 @@ def noise(description: dict[str, Any], size: int) -> NDArray[Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the load test of the command line; the exit status is 1 if a request failed."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=(__doc__ or "").partition("\n")[0], formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
     parser.add_argument("url", help="http://host:8501 or grpc://host:8500")
     parser.add_argument("model", help="name of the model on the server")
     parser.add_argument("--version", help="version number or label")

@@ -4,7 +4,6 @@ import contextlib
 import io
 import logging
 import struct
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +14,15 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
+from keras_unet import _file_checks
+
 Pixels = NDArray[Any]
 
 _KNOWN = "TIFF, PNG, JPEG, BMP, GIF or PNM"
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SLIDES = ("svs", "scn", "ndpi", "bif", "philips", "qpi")  # tifffile's names of whole-slide formats
 _PLAIN_MODES = ("1", "L", "LA", "RGB", "RGBA", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-_PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-_CHUNK_KINDS = (b"IHDR", b"PLTE", b"IDAT", b"IEND")  # of a PNG, those that its pixels depend on
-_PALETTE = 3  # colour type of a PNG
-_START_OF_SCAN = 0xDA
-_BARE_MARKERS = (0x00, 0x01, *range(0xD0, 0xD9), 0xFF)  # of a JPEG, those that no length follows, and filling bytes
+_RAW_CODECS = {"raw", "ppm", "ppm_plain"}  # Pillow's names of those that take a bit a pixel or more
 _ANIMATED = ("GIF", "PNG", "WEBP")
 
 
@@ -77,6 +74,8 @@ def _decode_tiff(path: Path, palette_indices: bool, start: bytes) -> tuple[Pixel
             raise ImageError(f"{path}: expected a complete TIFF. Received one that is cut short or damaged.")
         series = _series_to_read(tif.series, path)
         page = series[0].keyframe
+        for one in series:
+            _file_checks.check_size_of_tiff(one, path.stat().st_size)
         stack = np.concatenate([_pages_first(s.asarray(), s.axes) for s in series])
         colours = page.colormap
     if colours is not None and page.photometric == tifffile.PHOTOMETRIC.PALETTE and not palette_indices:
@@ -133,80 +132,51 @@ def _without_log(name: str) -> Iterator[None]:
 
 
 def _decode_other(path: Path, palette_indices: bool, start: bytes) -> tuple[Pixels, bool]:
-    file: Path | io.BytesIO = path
-    if start[:8] == _PNG:
-        is_animation, data = _plain_png(path.read_bytes())
-        if start[24] == 16 and is_animation:
-            raise ValueError("an animation of 16 bits")
-        if start[24] == 16 and start[25] != 0:
-            # Pillow cuts 16-bit colour down to 8 bits.
-            pixels = imagecodecs.png_decode(data)
-            return pixels[np.newaxis], pixels.shape[-1] in (2, 4)
-        file = io.BytesIO(data)
-    elif start[:3] == _JPEG:
-        _check_complete_jpeg(path.read_bytes())
+    if start[:8] == _file_checks.PNG:
+        return _decode_png(path.read_bytes(), palette_indices)
+    if start[:3] == _file_checks.JPEG:
+        _file_checks.check_jpeg(path.read_bytes())
+    return _decode_by_pillow(path, palette_indices)
+
+
+def _decode_png(data: bytes, palette_indices: bool) -> tuple[Pixels, bool]:
+    is_animation, data = _file_checks.plain_png(data)
+    bits, colour = data[24], data[25]
+    if bits == 16 and is_animation:
+        raise ValueError("an animation of 16 bits")
+    if bits == 16 and colour != 0:
+        # Pillow cuts 16-bit colour down to 8 bits.
+        pixels = imagecodecs.png_decode(data)
+        return pixels[np.newaxis], pixels.shape[-1] in (2, 4)
+    stack, has_alpha = _decode_by_pillow(io.BytesIO(data), palette_indices)
+    is_interlaced, last = bool(data[28]), stack[0, -1]
+    # Pillow takes rows that the file lacks for zeros. To look for them takes long, and most last rows tell.
+    if not is_animation and (is_interlaced or (last == last[:1]).all()):
+        _file_checks.check_pixels_of_png(data)
+    return stack, has_alpha
+
+
+def _decode_by_pillow(file: Path | io.BytesIO, palette_indices: bool) -> tuple[Pixels, bool]:
     with _any_size(), Image.open(file) as image:
+        if isinstance(file, Path):
+            _check_size(image, file.stat().st_size)
         stack = _frames(image, palette_indices)
     stack = stack[..., np.newaxis] if stack.ndim == 3 else stack
     return stack, stack.shape[-1] in (2, 4)
 
 
-def _plain_png(data: bytes) -> tuple[bool, bytes]:
-    """Whether a PNG is an animation, and itself: if not, without all that its pixels do not depend on.
+def _check_size(image: Image.Image, size: int) -> None:
+    """Refuse an image, not yet decoded, that a file of `size` bytes cannot hold.
 
-    Decoders differ in what they make of transparent colours, of a wrong check sum and of a missing end.
-
-    Raises:
-        ValueError: It is cut short, or damaged in a chunk that its pixels depend on.
-    """
-    chunks = list(_png_chunks(data))
-    kinds = [kind for kind, _ in chunks]
-    if b"IDAT" not in kinds:
-        raise ValueError("no pixels")
-    first, count = kinds.index(b"IDAT"), kinds.count(b"IDAT")
-    tables = [len(chunk) for kind, chunk in chunks[:first] if kind == b"PLTE"]
-    if data[25] == _PALETTE and (len(tables) != 1 or tables[0] % 3):
-        raise ValueError("no table of colours, or two")
-    if kinds[first : first + count] != [b"IDAT"] * count:
-        raise ValueError("pixels in several places")
-    frames = sum(int.from_bytes(c[8:12], "big", signed=True) for kind, c in chunks[:first] if kind == b"acTL")
-    if frames > kinds[:first].count(b"fcTL"):
-        return True, data
-    return False, b"".join([_PNG, *(chunk for kind, chunk in chunks if kind in _CHUNK_KINDS)])
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, memoryview]]:
-    """Kind and bytes of each chunk of a PNG up to its end."""
-    view, at, kind = memoryview(data), len(_PNG), b""
-    while kind != b"IEND":
-        if at + 8 > len(data):
-            raise ValueError("cut short")
-        length, kind = struct.unpack_from(">I4s", data, at)
-        chunk = view[at : at + 12 + length]
-        at += 12 + length
-        if at > len(data):
-            raise ValueError("cut short")
-        if kind in _CHUNK_KINDS and zlib.crc32(chunk[4:-4]) != int.from_bytes(chunk[-4:], "big"):
-            raise ValueError("wrong check sum")
-        if kind not in _CHUNK_KINDS and kind[:1].isupper():
-            raise ValueError(f"unknown chunk {kind!r}")
-        yield kind, chunk
-
-
-def _check_complete_jpeg(data: bytes) -> None:
-    """Refuse a JPEG without the mark of its end, which decoders take or not as it happens.
+    Of the other formats nothing follows: a GIF may be an empty screen, and lossless WebP has constant images for free.
 
     Raises:
-        ValueError: It is cut short.
+        ValueError: It is larger.
     """
-    at, marker = 2, 0
-    while marker != _START_OF_SCAN and 0 <= (at := data.find(b"\xff", at)) < len(data) - 3:
-        marker = data[at + 1]
-        has_body = marker not in _BARE_MARKERS
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big") if has_body else 1
-    # Thumbnails with an end of their own stand before the scan, and none can be in it.
-    if at < 0 or data.find(b"\xff\xd9", at) < 0:
-        raise ValueError("cut short")
+    codecs = {tile[0] for tile in image.tile}
+    is_raw = bool(codecs) and codecs <= _RAW_CODECS
+    if (is_raw and image.width * image.height > 8 * size) or ("bmp_rle" in codecs and image.height > 64 * size):
+        raise ValueError(f"{image.height} x {image.width} pixels in {size} bytes")
 
 
 def _frames(image: Image.Image, palette_indices: bool) -> Pixels:

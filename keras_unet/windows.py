@@ -16,7 +16,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from keras_unet import _decoding
+from keras_unet import _decoding, _file_checks
 from keras_unet.image_io import ImageError, read_image
 
 Pixels = NDArray[Any]
@@ -45,15 +45,31 @@ class Windows:
         """The image as a net of that many channels takes it: an alpha channel too many is left out.
 
         Raises:
-            ImageError: If the number of channels is another.
+            ImageError: If the number of channels is another, or, as soon as such pixels are read, alpha is not the same
+                everywhere.
         """
         height, width, own = self.shape
         if own == channels:
             return self
         if self.has_alpha and own == channels + 1:
-            read = self.read
-            return Windows(self.path, (height, width, channels), self.dtype, lambda r, c: read(r, c)[..., :-1])
+            return Windows(self.path, (height, width, channels), self.dtype, self._without_alpha())
         raise ImageError(f"{self.path}: expected {channels} channels. Received {own} ({height} x {width} pixels).")
+
+    def _without_alpha(self) -> Read:
+        first = self.read(slice(0, 1), slice(0, 1))[0, 0, -1]
+
+        def read(rows: slice, columns: slice) -> Pixels:
+            pixels = self.read(rows, columns)
+            # As in memory, where only an alpha that says nothing is left out.
+            if not (pixels[..., -1] == first).all():
+                channels = self.shape[2]
+                raise ImageError(
+                    f"{self.path}: expected {channels - 1} channels, or an alpha that is the same everywhere. "
+                    f"Received {channels}, with an alpha that differs."
+                )
+            return pixels[..., :-1]
+
+        return read
 
 
 @contextlib.contextmanager
@@ -83,8 +99,11 @@ def open_windows(path: str | os.PathLike[str], level: int = 0) -> Iterator[Windo
     if start not in _decoding._TIFF_STARTS:
         yield _whole(path, level)
         return
-    with _decoding._without_log("tifffile"), _tiff_file(path) as tif:
-        yield _tiff_windows(path, tif, level)
+    with _decoding._without_log("tifffile"), contextlib.ExitStack() as stack:
+        with _naming_damage(path):
+            tif = stack.enter_context(tifffile.TiffFile(path))
+            windows = _tiff_windows(path, tif, level)
+        yield windows
 
 
 def _whole(path: Path, level: int) -> Windows:
@@ -104,22 +123,28 @@ def check_level(path: Path, level: int, levels: int) -> None:
 
 
 @contextlib.contextmanager
-def _tiff_file(path: Path) -> Iterator[Any]:
-    with contextlib.ExitStack() as stack:
-        try:
-            tif = stack.enter_context(tifffile.TiffFile(path))
-            cut_short = _decoding._is_cut_short(tif)
-        except Exception as problem:  # a decoder may raise anything on a damaged file
-            raise ImageError(f"{path}: expected a TIFF. Received a damaged one ({problem}).") from problem
-        if cut_short:
-            raise ImageError(f"{path}: expected a complete TIFF. Received one that is cut short or damaged.")
-        yield tif
+def _naming_damage(path: Path) -> Iterator[None]:
+    """Have whatever a decoder raises on a damaged file name the file.
+
+    Raises:
+        ImageError: Instead of everything but a lack of memory.
+    """
+    try:
+        yield
+    except (ImageError, MemoryError):
+        raise
+    except Exception as problem:  # a decoder may raise anything on a damaged file
+        reason = str(problem) or type(problem).__name__
+        raise ImageError(f"{path}: expected a complete TIFF. Received a damaged one ({reason}).") from problem
 
 
 def _tiff_windows(path: Path, tif: Any, level: int) -> Windows:
+    if _decoding._is_cut_short(tif):
+        raise ImageError(f"{path}: expected a complete TIFF. Received one that is cut short or damaged.")
     series, *others = _decoding._series_to_read(tif.series, path)
     check_level(path, level, len(series.levels))
     series = series.levels[level]
+    _file_checks.check_size_of_tiff(series, path.stat().st_size)
     size = dict(zip(series.axes, series.shape, strict=True))
     channels = int(np.prod([count for axis, count in size.items() if axis in "CS"], dtype=int))
     pages = (1 + len(others)) * series.size // (channels * size["Y"] * size["X"])
@@ -138,7 +163,8 @@ def _tiff_windows(path: Path, tif: Any, level: int) -> Windows:
         raise ImageError(f"{path}: expected real-valued pixels. Received {dtype}.")
 
     def native(rows: slice, columns: slice) -> Pixels:
-        return read(rows, columns).astype(dtype, copy=False)
+        with _naming_damage(path):
+            return read(rows, columns).astype(dtype, copy=False)
 
     return Windows(path, (size["Y"], size["X"], channels), dtype, native, has_alpha)
 
@@ -151,9 +177,6 @@ def _coloured(indices: Read, table: Pixels) -> tuple[Read, int, np.dtype[Any]]:
 def _mapped(path: Path, series: Any, byteorder: str) -> Read:
     """Windows of uncompressed pixels that lie in one piece, whatever the height of the strips."""
     dtype = series.dtype.newbyteorder(byteorder)
-    end = series.dataoffset + series.size * dtype.itemsize
-    if path.stat().st_size < end:
-        raise ImageError(f"{path}: expected {end} bytes. Received {path.stat().st_size}: the file is cut short.")
 
     def read(rows: slice, columns: slice) -> Pixels:
         # Mapped anew each time: the pages of a mapping that stays open count as memory of the process.
@@ -215,16 +238,10 @@ class _Segments:
         file.open()
         file.seek(offset)
         data = file.read(size)
-        try:
-            tables = {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
-            segment = page.keyframe.decode(data, index, **tables)[0]
-        except Exception as problem:  # a decoder may raise anything on a damaged file
-            raise ImageError(
-                f"{self._path}: expected a complete TIFF. Received a damaged one ({problem})."
-            ) from problem
         if len(data) < size:
             raise ImageError(f"{self._path}: expected a complete TIFF. Received one that is cut short.")
-        return np.asarray(segment[0])
+        tables = {"jpegtables": page.jpegtables, "jpegheader": page.keyframe.jpegheader}
+        return np.asarray(page.keyframe.decode(data, index, **tables)[0][0])
 
 
 def paste(window: Pixels, segment: Pixels, row: int, column: int) -> None:

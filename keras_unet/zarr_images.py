@@ -106,7 +106,9 @@ def _level(path: Path, node: Any, level: int) -> tuple[Any, str]:
     """The array of a level and the letters of its axes; none if they are not known."""
     if hasattr(node, "shape"):
         check_level(path, level, 1)
-        names = getattr(node.metadata, "dimension_names", None) or ("y", "x", "c")[: node.ndim]
+        names = getattr(node.metadata, "dimension_names", None) or ()
+        if not any(names):  # format 3 names none by null for each
+            names = ("y", "x", "c")[: node.ndim]
         return node, "".join(str(name)[:1].lower() for name in names)
     try:
         image = node.attrs.get("ome", node.attrs)["multiscales"][0]

@@ -163,6 +163,18 @@ def other_pngs():
     yield "a damaged byte", whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :], None
     yield "a damaged text", png(pixels, RGB, 8, before=text[:-1] + b"x"), pixels
     yield "too few pixels", png(pixels, RGB, 8, body=zlib.compress(raw[:-1])), None
+    yield "too few rows", png(pixels, RGB, 8, body=zlib.compress(raw[: 3 * (3 * WIDTH + 1)])), None
+    yield (
+        "too few rows of a palette",
+        png(
+            noise(PALETTE, 8) * 0, PALETTE, 8, before=chunk(b"PLTE", b"abcdef"), body=zlib.compress(b"\0" * (WIDTH + 1))
+        ),
+        None,
+    )
+    yield "too few interlaced rows", png(pixels, RGB, 8, body=zlib.compress(bytes(7 + 4)), interlaced=True), None
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, RGB, 0, 0, 0))
+    yield "two headers", png(pixels, RGB, 8, before=header), None
+    yield "a late header", whole[:8] + text + whole[8:], None
     yield "too many pixels", png(pixels, RGB, 8, body=zlib.compress(raw * 2)), pixels
     yield "an unknown filter", png(pixels, RGB, 8, body=zlib.compress(b"\7" + raw[1:])), None
     yield "no pixels", whole[: at - 64] + chunk(b"IEND"), None
@@ -220,6 +232,13 @@ def test_a_jpeg_is_the_same_image_to_library_and_graph_and_refused_when_cut(name
     end = file.rindex(b"\xff\xd9")
     for length in [*range(2, end, 97), *range(end - 40, end + 2)]:
         assert_both(file[:length], None, tmp_path)
+
+
+def test_png_with_pixels_to_spare_after_another_chunk_is_refused_by_the_library_alone(tmp_path):
+    pixels = noise(RGB, 8)
+    file = png(pixels, RGB, 8, after=chunk(b"tEXt", b"a\0b") + chunk(b"IDAT"))
+    assert read(file, tmp_path) is None
+    np.testing.assert_array_equal(decoded(file, 3), pixels)
 
 
 def test_a_cmyk_jpeg_is_refused_by_the_graph_alone(tmp_path):

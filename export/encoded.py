@@ -3,10 +3,10 @@
 What a file claims to be is read from its header first, so that neither a picture of another kind nor one of a billion
 pixels is ever decoded. Everything wrong answers INVALID_ARGUMENT.
 
-What `image_io.read_image` reads of PNG and JPEG is the same image here, and what it refuses is refused, as far as odd and
-damaged files have been tried. Refused here alone are CMYK and lossless JPEG, for want of an operation, and a PNG with more
-than 1000 chunks before its pixels, for want of time. Taken here alone is a PNG whose pixels are complete before a chunk of
-another kind and further pixel data.
+What `image_io.read_image` reads of PNG and JPEG is the same image here, and what it refuses is refused, as far as odd
+and damaged files have been tried. Refused here alone are CMYK and lossless JPEG, for want of an operation, and a PNG
+with more than 1000 chunks before its pixels, for want of time. Taken here alone is a PNG whose pixels are complete
+before a chunk of another kind and further pixel data.
 """
 
 from contextlib import AbstractContextManager

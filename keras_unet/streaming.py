@@ -5,6 +5,7 @@ top to bottom, strip by strip: memory holds the lines that one strip of a panel 
 one batch of tiles, whatever the height and width of the image.
 """
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from keras_unet.pieces import Pieces, Segmenter, net_segmenter
 from keras_unet.targets import TILE, Progress, check_target, open_target, partial_settings
 from keras_unet.windows import Pixels, Windows, open_windows, paste
 
+_SAMPLES, _SAMPLE_BYTES = 256, 64 * 1024  # of an image, to know it again
 _PANEL_BYTES = 128 * 1024**2  # of the lines read for a strip, and as many of the lines to write
 
 
@@ -42,7 +44,8 @@ def predict_file(
     the image itself comes in larger pieces: a compressed TIFF of a single strip, PNG and JPEG are read whole.
 
     A call that was killed, or failed, is gone on with by the next: finished tiles lie in `<target>.partial`, the target
-    appears when it is complete.
+    appears when it is complete. The image must be the same by then: its size, its time of last change and samples of
+    its bytes are compared, 16 MiB spread over it. One that was touched, or copied without its time, counts as another.
 
     Args:
         model: A `UNet`.
@@ -117,9 +120,28 @@ def stream(
 def _identity(image: Windows) -> list[Any]:
     """What tells an image from one that was put in its place, or changed."""
     path = Path(image.path)
-    files = [file.stat() for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path.stat()]
-    size, latest = sum(file.st_size for file in files), max((file.st_mtime_ns for file in files), default=0)
-    return [size, latest, len(files), *image.shape, image.dtype.str]
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    facts = [file.stat() for file in files]
+    size, latest = sum(fact.st_size for fact in facts), max((fact.st_mtime_ns for fact in facts), default=0)
+    sizes = [fact.st_size for fact in facts]
+    return [size, latest, len(files), _samples(path, files, sizes), *image.shape, image.dtype.str]
+
+
+def _samples(path: Path, files: list[Path], sizes: list[int]) -> str:
+    """A digest of bytes spread evenly over files, head and tail included; of all bytes if there are few.
+
+    Copying can keep size and time of a file, and reading all of a large one would take minutes.
+    """
+    parts = [-(-size // _SAMPLE_BYTES) for size in sizes]
+    digest, ends = hashlib.sha256(), np.cumsum(parts)
+    for part in np.unique(np.linspace(0, sum(parts) - 1, _SAMPLES, dtype=np.int64)) if any(parts) else ():
+        number = int(np.searchsorted(ends, part, side="right"))
+        start = int(part - (ends[number] - parts[number])) * _SAMPLE_BYTES
+        with files[number].open("rb") as file:
+            file.seek(start)
+            digest.update(f"{files[number].relative_to(path)} {start} ".encode())
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()
 
 
 class _Streaming:

@@ -1,5 +1,6 @@
 """Images segmented from file to file against `predict` in memory, and every way that can be interrupted."""
 
+import contextlib
 import json
 import os
 import re
@@ -156,6 +157,16 @@ def test_zarr_array_is_read(tmp_path, zarr_format):
     store[:] = image
     with open_windows(tmp_path / "a.zarr") as windows:
         np.testing.assert_array_equal(windows.read(slice(10, 50), slice(1, 33)), image[10:, 1:33])
+
+
+@pytest.mark.parametrize(("names", "turned"), [([None, None], False), (["y", "x"], False), (["x", "y"], True)])
+def test_axes_of_a_zarr_array_go_by_their_names_if_they_have_any(tmp_path, names, turned):
+    zarr = pytest.importorskip("zarr")
+    zarr.create_array(str(tmp_path / "a.zarr"), data=noise(50, 60), dimension_names=names)
+    image = noise(50, 60).T if turned else noise(50, 60)
+    with open_windows(tmp_path / "a.zarr") as windows:
+        assert windows.shape == (*image.shape, 1)
+        np.testing.assert_array_equal(windows.read(slice(3, 9), slice(4, 50))[..., 0], image[3:9, 4:50])
 
 
 def test_level_of_an_ome_zarr_group_is_read(tmp_path):
@@ -343,6 +354,55 @@ def test_partial_result_of_other_settings_is_refused_unless_overwritten(tmp_path
     assert target.read_bytes() == fresh.read_bytes()
 
 
+@pytest.mark.parametrize("source", ["a.tif", "a.zarr"])
+def test_image_replaced_by_one_of_the_same_size_and_time_is_another(tmp_path, small, model, monkeypatch, source):
+    def write(seed):
+        if source == "a.tif":
+            tifffile.imwrite(tmp_path / source, noise(200, 90, seed=seed))
+        else:
+            zarr = pytest.importorskip("zarr")
+            options = {"chunks": (32, 32), "compressors": None, "overwrite": True}
+            zarr.create_array(str(tmp_path / source), data=noise(200, 90, seed=seed), **options)
+        for file in (tmp_path / source, *(tmp_path / source).rglob("*")):
+            os.utime(file, ns=(0, 10**18))
+
+    write(0)
+    interrupted(model, tmp_path, monkeypatch, source=source, tile=44)
+    write(1)
+    with pytest.raises(ValueError, match=r"or overwrite\. Received another image\."):
+        predict_file(model, tmp_path / source, tmp_path / "c.tif", tile=44)
+    write(0)
+    predict_file(model, tmp_path / source, tmp_path / "c.tif", tile=44)
+
+
+@pytest.mark.parametrize("place", [0, 2**24 - 1, 2**24, 2**25 - 1])
+def test_samples_of_a_large_file_hold_its_ends_and_places_between(tmp_path, place):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(2**25))
+    size = [2**25]
+    before, shorter = (streaming._samples(path, [path], size) for size in (size, [2**20]))
+    assert before != shorter
+    with path.open("r+b") as file:
+        file.seek(max(place - 2**16, 0))
+        file.write(b"x" * 2**17)
+        file.truncate(2**25)
+    assert streaming._samples(path, [path], size) != before
+
+
+def test_samples_of_nothing_and_of_many_small_files_are_of_all_bytes(tmp_path):
+    assert streaming._samples(tmp_path, [], []) == streaming._samples(tmp_path, [tmp_path], [0])
+    files = [tmp_path / f"{number:03}" for number in range(200)]
+    for file in files:
+        file.write_bytes(b"0" * (int(file.name) % 3))
+    sizes = [int(file.name) % 3 for file in files]
+    before = streaming._samples(tmp_path, files, sizes)
+    for number in (1, 101, 199):
+        files[number].write_bytes(b"1" * sizes[number])
+        assert streaming._samples(tmp_path, files, sizes) != before
+        files[number].write_bytes(b"0" * sizes[number])
+    assert streaming._samples(tmp_path, files, sizes) == before
+
+
 def test_existing_target_is_refused_unless_overwritten(tmp_path, model):
     tifffile.imwrite(tmp_path / "a.tif", noise(20, 20))
     (tmp_path / "c.tif").write_text("precious")
@@ -379,6 +439,91 @@ def test_damaged_tile_is_named_with_its_file(tmp_path, model):
     with pytest.raises(ImageError, match=r"a\.tif: expected a complete TIFF"):
         predict_file(model, tmp_path / "a.tif", tmp_path / "c.tif")
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def damaged(path, tag, value, **options):
+    """A TIFF of 60 x 60 pixels, one of whose tags says something else."""
+    tifffile.imwrite(path, noise(60, 60), photometric="minisblack", **options)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages[0].tags[tag].overwrite(value)
+
+
+@contextlib.contextmanager
+def told_by_name(path):
+    """Passes only if nothing is raised but an `ImageError` that begins with the file."""
+    with contextlib.suppress(ImageError):
+        try:
+            yield
+        except ImageError as error:
+            if not str(error).startswith(f"{path}: expected "):
+                raise RuntimeError(str(error)) from error
+            raise
+
+
+DAMAGES = {
+    "no rows in a strip": ("RowsPerStrip", 0),
+    "strips without place": ("StripOffsets", [208]),
+    "strips beyond the file": ("StripOffsets", [10**9, 10**9]),
+    "strips without size": ("StripByteCounts", [100]),
+    "no such compression": ("Compression", 4711),
+    "no width": ("ImageWidth", 0),
+    "many samples": ("SamplesPerPixel", 60000),
+    "a torn description": ("ImageDescription", '{"shape": p60, 60]}'),
+}
+
+
+@pytest.mark.parametrize("options", [{"rowsperstrip": 30, "compression": "zlib"}, {"rowsperstrip": 30}])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_damaged_tiff_is_told_with_its_name_or_read_whole(tmp_path, damage, options):
+    damaged(tmp_path / "a.tif", *DAMAGES[damage], **options)
+    with told_by_name(tmp_path / "a.tif"), open_windows(tmp_path / "a.tif") as windows:
+        windows.read(*(slice(0, size) for size in windows.shape[:2]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tiff_with_bytes_changed_at_random_raises_nothing_but_image_errors(tmp_path, seed):
+    random, path = np.random.default_rng(seed), tmp_path / "a.tif"
+    options = [{}, {"compression": "zlib"}, {"tile": (16, 16)}, {"compression": "lzw", "bigtiff": True}][seed]
+    tifffile.imwrite(path, noise(37, 53, 3), photometric="rgb", **options)
+    whole = np.frombuffer(path.read_bytes(), np.uint8)
+    for _ in range(60):
+        changed = whole.copy()
+        changed[random.integers(0, 400, 3)] = random.integers(0, 256, 3)
+        path.write_bytes(changed.tobytes())
+        with contextlib.suppress(MemoryError), told_by_name(path), open_windows(path) as windows:
+            windows.read(*(slice(0, min(size, 50)) for size in windows.shape[:2]))
+
+
+@pytest.mark.parametrize("options", [{}, {"compression": "zlib", "rowsperstrip": 8}])
+def test_tiff_cut_short_while_it_is_read_is_named(tmp_path, small, model, monkeypatch, options):
+    tifffile.imwrite(tmp_path / "a.tif", noise(200, 90), **options)
+    write = targets._TiffTarget.write
+
+    def cutting(self, *arguments):
+        write(self, *arguments)
+        os.truncate(tmp_path / "a.tif", 1000)
+
+    monkeypatch.setattr(targets._TiffTarget, "write", cutting)
+    with pytest.raises(ImageError, match=r"a\.tif: expected a complete TIFF"):
+        predict_file(model, tmp_path / "a.tif", tmp_path / "c.tif", tile=44)
+    assert not (tmp_path / "c.tif").exists()
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".png"])
+@pytest.mark.parametrize("place", [(0, 0), (150, 80)])
+def test_alpha_that_differs_is_refused_as_in_memory(tmp_path, small, suffix, place):
+    image = np.dstack([noise(200, 90, 3), np.full((200, 90), 77, np.uint8)])
+    source, rgb = tmp_path / f"a{suffix}", net(input_shape=(None, None, 3))
+    Image.fromarray(image).save(source)
+    predict_file(rgb, source, tmp_path / "c.tif", tile=44)
+    np.testing.assert_array_equal(written(tmp_path / "c.tif"), ku.predict(rgb, read_image(source), tile=44).argmax(-1))
+    image[(*place, 3)] = 78
+    Image.fromarray(image).save(source)
+    with pytest.raises(ValueError, match="channels"):
+        ku.predict(rgb, read_image(source), tile=44)
+    with pytest.raises(ImageError, match=rf"a{suffix}: expected 3 channels.* Received 4"):
+        predict_file(rgb, source, tmp_path / "d.tif", tile=44)
+    assert not (tmp_path / "d.tif").exists()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])

@@ -44,8 +44,8 @@ def describe(
         "metadata": dict(metadata or {}),
     }
     try:
-        json.dumps(description, allow_nan=False)
-    except (TypeError, ValueError) as error:
+        json.dumps(description, allow_nan=False, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"Expected metadata that JSON can hold. Received {metadata!r}: {error}.") from None
     return description
 

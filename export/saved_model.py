@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from keras_unet.arguments import check_class_names, whole_number
@@ -19,10 +20,12 @@ from .description import describe, write_description
 from .proof import compared
 from .signatures import INPUT_DTYPES, MAX_CLASSES, Serving, module_with_signatures
 from .versions import chosen_version, version_folder
-from .warm_up import check_sizes, write_warm_up
+from .warm_up import check_request_size, check_sizes, write_warm_up
 
 _TILE_MEMORY = 1024**3  # the server's memory is not known at export; one tile of the paper's net then has 716 pixels
 _TOLERANCE = 1e-4
+_MOST_TILES = 2**30  # pixels of a tile's side, and tiles of a batch: the graph counts in 32 bits
+_MOST_PIXELS = 2**63 - 1
 _POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -65,7 +68,8 @@ def save(
 
     Args:
         model: The trained net.
-        path: Folder of all versions of this model: what TensorFlow Serving calls the base path.
+        path: Folder of all versions of this model: what TensorFlow Serving calls the base path. TensorFlow loads from
+            no path with `[` or a backslash in it.
         version: Number of this version; by default one more than the largest there is.
         tile: Height and width in pixels of the largest input tile, context included, one number for a square. By
             default as large as 1 GiB of memory permits, at most 1024. Smaller images take smaller tiles.
@@ -95,14 +99,15 @@ def save(
     number = chosen_version(base, version)
     served = _at_precision(model, precision)
     tiler = _tiler(served, tile, batch_size, input_dtype)
-    threshold = _threshold(metadata or {})
-    serving = Serving(
-        tiler, input_dtype, check_averaging(averaging), whole_number(max_pixels, "max_pixels", 1), threshold
-    )
+    threshold = _threshold(metadata)
+    serving = Serving(tiler, input_dtype, check_averaging(averaging), _most_pixels(max_pixels), threshold)
     description = describe(served, serving, _names(model, class_names), metadata)
+    pixel = model.channels * tf.as_dtype(input_dtype).size
     sizes = [_filling(tiler)] if warm_up is None else check_sizes(warm_up)
-    module, signatures = module_with_signatures(served, serving, description)
-    with version_folder(base, number) as folder:
+    check_request_size(sizes, pixel, "a tile" if warm_up is None else "warm_up")
+    check_request_size([_filling(tiler)] if verify else [], pixel, "a tile")
+    with version_folder(base, number) as folder:  # made before the long work, which a folder that cannot be would lose
+        module, signatures = module_with_signatures(served, serving, description)
         with _naming(folder):
             tf.saved_model.save(module, str(folder), signatures=signatures)
             write_warm_up(folder, base.resolve().name, sizes, model.channels, serving, signatures)
@@ -119,7 +124,17 @@ def _tiler(model: UNet, tile: int | tuple[int, int] | None, batch_size: int, inp
         )
     if input_dtype not in INPUT_DTYPES:
         raise ValueError(f"Expected an input dtype among {', '.join(INPUT_DTYPES)}. Received {input_dtype!r}.")
-    return tiler_for(model, tile, batch_size, memory=_TILE_MEMORY)
+    tiler = tiler_for(model, tile, batch_size, memory=_TILE_MEMORY)
+    if max(*tiler.tile, tiler.batch_size) > _MOST_TILES:
+        raise ValueError(f"Expected a tile and batch_size of at most {_MOST_TILES}. Received {tile} and {batch_size}.")
+    return tiler
+
+
+def _most_pixels(max_pixels: int) -> int:
+    number = whole_number(max_pixels, "max_pixels", 1)
+    if number > _MOST_PIXELS:
+        raise ValueError(f"Expected max_pixels of at most {_MOST_PIXELS}. Received {number}.")
+    return number
 
 
 def _at_precision(model: UNet, precision: str | None) -> UNet:
@@ -135,9 +150,15 @@ def _at_precision(model: UNet, precision: str | None) -> UNet:
     return other
 
 
-def _threshold(metadata: Mapping[str, Any]) -> float | None:
-    threshold = metadata.get("threshold")
-    return None if threshold is None else check_threshold(threshold)
+def _threshold(metadata: Mapping[str, Any] | None) -> float | None:
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise ValueError(f"Expected a mapping for metadata. Received {metadata!r}.")
+    threshold = (metadata or {}).get("threshold")
+    if threshold is None:
+        return None
+    if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.integer, np.floating)):
+        raise ValueError(f"Expected a number for the threshold in metadata. Received {threshold!r}.")
+    return check_threshold(threshold)
 
 
 def _filling(tiler: Tiler) -> tuple[int, int]:
@@ -150,7 +171,11 @@ def _names(model: UNet, class_names: Sequence[str] | None) -> tuple[str, ...]:
     count = max(model.num_classes, 2)
     if class_names is None:
         return ("background", "foreground") if count == 2 else tuple(f"class {value}" for value in range(count))
-    return check_class_names(class_names, count)
+    try:
+        "".join(names := check_class_names(class_names, count)).encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"Expected class names that are text. Received {class_names!r}.") from None
+    return names
 
 
 @contextmanager

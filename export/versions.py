@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from keras_unet.arguments import whole_number
+
 try:
     import fcntl
 except ImportError:  # Windows: folders left behind by a killed export are cleared without asking who uses them
     fcntl = None  # type: ignore[assignment]
 
 _ASIDE = ".keras-unet-export-"
+_LARGEST = 2**63 - 1  # of the numbers that TensorFlow Serving reads
 
 
 def existing_versions(base: Path) -> list[int]:
@@ -30,14 +33,16 @@ def chosen_version(base: Path, version: int | None) -> int:
     """`version`, or the next free number.
 
     Raises:
-        ValueError: If `version` is no positive integer.
+        ValueError: If `version` is no positive integer of 64 bits, or TensorFlow finds no model in a folder so named.
         FileExistsError: If that version is there already, or a file is where a folder should be.
     """
-    if base.exists() and not base.is_dir():
-        raise FileExistsError(f"Expected a folder for the versions. Received {str(base)!r}, which is a file.")
+    _check_name(base)
+    for place in (base, *base.parents):
+        if place.exists() and not place.is_dir():
+            raise FileExistsError(f"Expected a folder for the versions. Received {str(place)!r}, which is a file.")
     versions = existing_versions(base)
     following = max(versions, default=0) + 1
-    number = following if version is None else _checked(version)
+    number = _checked(following if version is None else version)
     if number in versions:
         raise FileExistsError(
             f"Expected a new version under {str(base)!r}. Received {version}, which exists. Next free: {following}."
@@ -49,10 +54,27 @@ def chosen_version(base: Path, version: int | None) -> int:
     return number
 
 
+def _check_name(base: Path) -> None:
+    place = base.absolute().as_posix()
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"Expected a folder whose name is text. Received {place!r}.") from None
+    # TensorFlow looks for the files of a SavedModel by patterns, in which these are no letters.
+    if set("[\\") & set(place):
+        raise ValueError(
+            f"Expected a folder without [ or \\ in its path, where TensorFlow finds no model. Received {place!r}."
+        )
+
+
 def _checked(version: int) -> int:
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
-        raise ValueError(f"Expected a version number of at least 1. Received {version!r}.")
-    return version
+    try:
+        number = whole_number(version, "version", 1)
+    except ValueError:
+        number = _LARGEST + 1
+    if number > _LARGEST:
+        raise ValueError(f"Expected a version number of at least 1 and at most {_LARGEST}. Received {version!r}.")
+    return number
 
 
 @contextmanager

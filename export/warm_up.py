@@ -18,18 +18,40 @@ from .signatures import Serving
 
 WARM_UP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 _MOST = 1000  # of requests, or the server refuses the model
+_MOST_BYTES = 2**31 - 2**20  # of a request: protocol buffers end at 2 GiB
 
 
 def check_sizes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     """Heights and widths as Python's integers.
 
     Raises:
-        ValueError: If one is no positive whole number, or there are too many.
+        ValueError: If they are no pairs of positive whole numbers, or too many.
     """
-    checked = [(whole_number(height, "warm_up", 1), whole_number(width, "warm_up", 1)) for height, width in sizes]
-    if len(checked) > _MOST // 4:
-        raise ValueError(f"Expected at most {_MOST // 4} sizes to warm up with. Received {len(checked)}.")
-    return checked
+    try:
+        pairs = [(height, width) for height, width in sizes]
+    except (TypeError, ValueError):
+        raise ValueError(f"Expected pairs of height and width for warm_up. Received {sizes!r}.") from None
+    if len(pairs) > _MOST // 4:
+        raise ValueError(f"Expected at most {_MOST // 4} sizes to warm up with. Received {len(pairs)}.")
+    return [(whole_number(height, "warm_up", 1), whole_number(width, "warm_up", 1)) for height, width in pairs]
+
+
+def check_request_size(sizes: Sequence[tuple[int, int]], pixel: int, what: str) -> None:
+    """Refuse images that no request holds, let alone the memory beside it.
+
+    Args:
+        sizes: Heights and widths in pixels.
+        pixel: Bytes of a pixel.
+        what: What makes the images as large as they are, for the message.
+
+    Raises:
+        ValueError: If one has 2 GiB or more.
+    """
+    for height, width in sizes:
+        if height * width * pixel > _MOST_BYTES:
+            raise ValueError(
+                f"Expected {what} of images below 2 GiB. Received {height} x {width} pixels of {pixel} bytes."
+            )
 
 
 def write_warm_up(

@@ -381,13 +381,57 @@ def test_a_server_of_another_user_may_read_the_version(tmp_path):
         ({"batch_size": 2.0}, r"the batch size in tiles. Received 2\.0"),
         ({"metadata": {"x": object()}}, "Expected metadata that JSON can hold"),
         ({"metadata": {"x": float("nan")}}, "Expected metadata that JSON can hold"),
+        ({"metadata": {"x": "\udcff"}}, "Expected metadata that JSON can hold"),
+        ({"metadata": [1]}, r"Expected a mapping for metadata\. Received \[1\]"),
+        ({"metadata": {"threshold": "a"}}, r"Expected a number for the threshold in metadata\. Received 'a'"),
+        ({"metadata": {"threshold": True}}, "Expected a number for the threshold"),
+        ({"metadata": {"threshold": float("nan")}}, r"Expected a threshold in \[0, 1\]"),
+        ({"class_names": ["sky", "tree", "\udcff"]}, "Expected class names that are text"),
         ({"version": 0}, "Expected a version number of at least 1"),
+        ({"version": 2**63}, "at most 9223372036854775807. Received 9223372036854775808"),
+        ({"version": 1.0}, r"Expected a version number .* Received 1\.0"),
+        ({"max_pixels": 2**63}, "Expected max_pixels of at most 9223372036854775807"),
+        ({"max_pixels": 0}, "Expected a whole number of at least 1 for max_pixels"),
+        ({"warm_up": 5}, "Expected pairs of height and width for warm_up. Received 5"),
+        ({"warm_up": [(3,)]}, r"Expected pairs of height and width for warm_up. Received \[\(3,\)\]"),
+        ({"warm_up": [(0, 3)]}, "Expected a whole number of at least 1 for warm_up. Received 0"),
+        ({"warm_up": [(30000, 30000)]}, "Expected warm_up of images below 2 GiB. Received 30000 x 30000 pixels of 12"),
+        ({"tile": 2**20}, "Expected a tile of images below 2 GiB"),
+        ({"tile": 2**20, "warm_up": ()}, "Expected a tile of images below 2 GiB"),
+        ({"tile": 2**40, "warm_up": (), "verify": False}, "Expected a tile and batch_size of at most 1073741824"),
+        ({"batch_size": 2**40}, "Expected a tile and batch_size of at most 1073741824"),
     ],
 )
 def test_illegal_arguments_are_refused_and_nothing_is_written(model, tmp_path, changes, message):
     with pytest.raises(ValueError, match=message):
         export.save(model, tmp_path / "new", **changes)
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("name", ["q[x]", "q[", "a\\b", "\udcff"])
+def test_a_folder_that_tensorflow_would_not_load_from_is_refused(model, tmp_path, name):
+    with pytest.raises(ValueError, match="Expected a folder w"):
+        export.save(model, tmp_path / name / "cells", tile=TILE, verify=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["q]", "q*s", "q?z", "{a,b}", "q x", "~ü😀", "q\nl", "a%20'\""])
+def test_an_odd_folder_loads(tmp_path, name):
+    base = versions.version_folder(tmp_path / name, versions.chosen_version(tmp_path / name, np.int64(3)))
+    with base as folder:
+        tf.saved_model.save(tf.Module(), str(folder))
+    tf.saved_model.load(str(tmp_path / name / "3"))
+
+
+@pytest.mark.parametrize("place", ["file/cells", "closed/cells"])
+def test_a_folder_that_cannot_be_is_told_before_the_work(model, tmp_path, monkeypatch, place):
+    (tmp_path / "file").touch()
+    (tmp_path / "closed").mkdir(mode=0o555)
+    if place.startswith("closed") and os.access(tmp_path / "closed", os.W_OK):
+        pytest.skip("no folder is closed to this user")
+    monkeypatch.setattr(saved_model, "module_with_signatures", None)
+    with pytest.raises(OSError, match=place.split("/")[0]):
+        export.save(model, tmp_path / place, tile=TILE, verify=False)
 
 
 @pytest.mark.parametrize("version", [None, 1])

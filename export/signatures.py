@@ -103,11 +103,14 @@ class _Images:
         return self._tiled(images, *self._classes)
 
     def instances(self, images: tf.Tensor, threshold: float) -> tf.Tensor:
-        cells = encoded.foreground(self.probabilities(images))
+        def is_cell(tiles: tf.Tensor) -> tf.Tensor:
+            return encoded.foreground(self._probabilities[0](tiles)) > threshold
+
+        cells = self._tiled(images, is_cell, tf.TensorSpec((), tf.bool))
         return tf.cond(
             tf.shape(cells)[0] > 0,
             lambda: tf.map_fn(
-                lambda one: components.instances(one, threshold),
+                components.instances,
                 cells,
                 parallel_iterations=1,
                 fn_output_signature=tf.TensorSpec((None, None), tf.int32),

@@ -28,7 +28,8 @@ _TIFF_GROWTH = {
     COMPRESSION.DEFLATE: _DEFLATE,
     COMPRESSION.PACKBITS: _PACK_BITS,
 }
-_PART = 2**20  # bytes decompressed at a time
+_ZLIB_HEADER = 2  # bytes before the deflated ones
+_PART = 2**16  # bytes inflated at a time, to 64 MiB at most
 
 
 def plain_png(data: bytes) -> tuple[bool, bytes]:
@@ -85,10 +86,11 @@ def check_pixels_of_png(data: bytes) -> None:
         ValueError: It has fewer bytes of pixels than its size asks for.
     """
     packed = b"".join(chunk[8:-4] for kind, chunk in _png_chunks(data) if kind == b"IDAT")
-    expected, found, inflater = _bytes_of_png(data), 0, zlib.decompressobj()
-    while found < expected and (part := inflater.decompress(packed, _PART)):
-        found, packed = found + len(part), inflater.unconsumed_tail
-    if found < expected:
+    missing, inflater = _bytes_of_png(data), zlib.decompressobj(-zlib.MAX_WBITS)  # the check sum is the decoder's
+    for at in range(_ZLIB_HEADER, len(packed), _PART):
+        if missing > 0 and not inflater.eof:
+            missing -= len(inflater.decompress(packed[at : at + _PART]))
+    if missing > 0:
         raise ValueError("rows are missing")
 
 

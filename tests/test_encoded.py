@@ -173,6 +173,8 @@ def other_pngs():
     )
     yield "too few interlaced rows", png(pixels, RGB, 8, body=zlib.compress(bytes(7 + 4)), interlaced=True), None
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", WIDTH, HEIGHT, 8, RGB, 0, 0, 0))
+    body = zlib.compress(bytes(len(raw)))[:-1] + b"x"
+    yield "a wrong check sum of pixels", png(pixels * 0, RGB, 8, body=body), None
     yield "two headers", png(pixels, RGB, 8, before=header), None
     yield "a late header", whole[:8] + text + whole[8:], None
     yield "too many pixels", png(pixels, RGB, 8, body=zlib.compress(raw * 2)), pixels

@@ -12,6 +12,7 @@ import os
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,7 @@ def write_shards(
         w0: Height of the border term of equation 2; 0 leaves it out.
         sigma: Its width in pixels.
         shard_bytes: A shard ends with the sample that reaches this size.
-        overwrite: Whether to replace shards that are in the folder.
+        overwrite: Whether to replace shards that are in the folder. They stay until all of the new ones are written.
         progress: Called with the number of samples written so far.
 
     Returns:
@@ -52,7 +53,7 @@ def write_shards(
 
     Raises:
         ValueError: If the folder holds shards and `overwrite` is False, or a number is out of range.
-        OSError: If something cannot be written; what was written is removed.
+        OSError: If something cannot be written; what was written is removed, what was there before stays.
     """
     if shard_bytes < 1:
         raise ValueError(f"Expected shard_bytes of at least 1. Received {shard_bytes}.")
@@ -60,28 +61,33 @@ def write_shards(
     index = os.path.join(folder, INDEX)
     try:
         tf.io.gfile.makedirs(folder)
-        _clear(folder, overwrite)
-        written = _Shards(folder, shard_bytes)
-        with written:
-            for count, sample in enumerate(data, 1):
+        before = _shards_in(folder)
+        if not overwrite:
+            _refuse_shards(folder, before)
+        with _Shards(folder, shard_bytes, before) as written:
+            for number, sample in enumerate(data, 1):
                 written.add(sample, data, w0, sigma)
                 if progress is not None:
-                    progress(count)
-        _write_text(index, json.dumps(_index(data, written, w0, sigma), ensure_ascii=False))
+                    progress(number)
+            written.close()
+            _write_text(index, json.dumps(_index(data, written, w0, sigma), ensure_ascii=False))
+        for name in before:
+            tf.io.gfile.remove(os.path.join(folder, name))
     except tf.errors.OpError as error:
         raise OSError(f"{folder}: Expected a folder to write shards to. Received: {error.message}.") from error
     return index
 
 
-def _clear(folder: str, overwrite: bool) -> None:
-    """Remove shards that are to be replaced, the index first: without it they are no data set."""
-    names = [name for name in tf.io.gfile.listdir(folder) if name == INDEX or _is_shard(name)]
-    if names and not overwrite:
+def _shards_in(folder: str) -> list[str]:
+    return sorted(name for name in tf.io.gfile.listdir(folder) if _is_shard(name))
+
+
+def _refuse_shards(folder: str, shards: list[str]) -> None:
+    names = [INDEX, *shards] if tf.io.gfile.exists(os.path.join(folder, INDEX)) else shards
+    if names:
         raise ValueError(
             f"Expected a folder without shards. {folder!r} holds {names[0]}; choose another, or --overwrite."
         )
-    for name in sorted(names, key=lambda name: name != INDEX):
-        tf.io.gfile.remove(os.path.join(folder, name))
 
 
 def _is_shard(name: str) -> bool:
@@ -97,13 +103,19 @@ def _write_text(path: str, text: str) -> None:
 
 
 class _Shards:
-    """Shards being written, and where in them each sample lies. If the block raises, they are removed."""
+    """Shards being written, and where in them each sample lies. If the block raises, they are removed.
 
-    def __init__(self, folder: str, shard_bytes: int) -> None:
+    They take the lowest numbers that those in the folder leave free: until the new index is written, the old one and
+    what it names are whole.
+    """
+
+    def __init__(self, folder: str, shard_bytes: int, taken: list[str]) -> None:
         self.names: list[str] = []
         self.dtypes: list[str] = []
         self.samples: dict[str, list[Any]] = {}
         self._folder, self._limit = folder, shard_bytes
+        numbered = (f"shard-{number:05d}.tfrecord" for number in count())
+        self._free_names = (name for name in numbered if name not in taken)
         self._writer: Any = None
         self._offset = 0
 
@@ -111,8 +123,7 @@ class _Shards:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        self.close()
         if kind is not None:
             for name in self.names:
                 with suppress(tf.errors.OpError):
@@ -143,10 +154,15 @@ class _Shards:
         )
         self._offset += len(record) + _FRAME
 
-    def _begin(self) -> None:
+    def close(self) -> None:
+        """End the shard that is being written."""
         if self._writer is not None:
             self._writer.close()
-        self.names.append(f"shard-{len(self.names):05d}.tfrecord")
+            self._writer = None
+
+    def _begin(self) -> None:
+        self.close()
+        self.names.append(next(self._free_names))
         self._writer = tf.io.TFRecordWriter(os.path.join(self._folder, self.names[-1]))
         self._offset = 0
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from keras_unet import datasets, training
 from keras_unet.augment import AugmentationSettings
+from keras_unet.commands.shard import shard
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import INDEX, ShardedImages
 from keras_unet.geometry import Geometry
@@ -130,8 +131,30 @@ def test_a_folder_with_shards_is_replaced_only_when_told(tmp_path: Path) -> None
     with pytest.raises(ValueError, match="--overwrite"):
         write_shards(images(), tmp_path)
     write_shards(images().subset([1]), tmp_path, overwrite=True)
-    assert sorted(path.name for path in tmp_path.iterdir()) == [INDEX, "shard-00000.tfrecord"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [INDEX, "shard-00003.tfrecord"]
     assert datasets.load("shards", tmp_path).names == ("image-1",)
+
+
+def test_shards_that_are_replaced_stay_until_the_new_ones_are_whole(tmp_path: Path) -> None:
+    sharded(tmp_path, images())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def fail(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_shards(images(), tmp_path, overwrite=True, progress=fail)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("out", ["shards", "shards/", "link"])
+def test_the_folder_that_shards_are_read_from_is_not_replaced(tmp_path: Path, out: str) -> None:
+    sharded(tmp_path / "shards", images())
+    (tmp_path / "link").symlink_to(tmp_path / "shards")
+    config = config_from_dict({"data": {"name": "shards", "path": str(tmp_path / "shards")}})
+    with pytest.raises(ValueError, match="Expected another folder than the shards are read from"):
+        shard(config, f"{tmp_path}/{out}", overwrite=True)
+    assert len(datasets.load("shards", tmp_path / "shards")) == 5
 
 
 def test_nothing_is_left_of_shards_that_could_not_be_written(tmp_path: Path) -> None:
@@ -180,9 +203,9 @@ def test_index_holds_what_a_reader_needs(tmp_path: Path) -> None:
     index = json.loads((tmp_path / INDEX).read_text())
     assert index["samples"]["height"] == [sample.image.shape[0] for sample in data]
     ends = {}
-    for shard, offset, length in zip(*(index["samples"][key] for key in ("shard", "offset", "length")), strict=True):
-        assert offset == ends.get(shard, 0)
-        ends[shard] = offset + length
+    for number, offset, length in zip(*(index["samples"][key] for key in ("shard", "offset", "length")), strict=True):
+        assert offset == ends.get(number, 0)
+        ends[number] = offset + length
     assert ends == {i: (tmp_path / name).stat().st_size for i, name in enumerate(index["shards"])}
 
 

@@ -1,5 +1,6 @@
 """`keras-unet shard`: the images of a configuration as TFRecord shards, which training reads piece by piece."""
 
+import os
 import shlex
 from typing import Any
 
@@ -20,15 +21,17 @@ def shard(config: Config, out: str, *, shard_megabytes: int = 256, overwrite: bo
         config: What `load_config` returned.
         out: Folder for the shards; anything that `tf.io.gfile` opens.
         shard_megabytes: A shard ends with the sample that reaches this size, in 2^20 bytes.
-        overwrite: Whether to replace shards that are in the folder.
+        overwrite: Whether to replace shards that are in the folder, once the new ones are written.
 
     Returns:
         Path of the index.
 
     Raises:
-        ValueError: If the data cannot be used, or the folder holds shards already.
+        ValueError: If the data cannot be used, or the folder holds shards already or is the one they are read from.
         OSError: If something cannot be read or written.
     """
+    if config.data.name == "shards" and _place(out) == _place(config.data.path or ""):
+        raise ValueError(f"Expected another folder than the shards are read from. Received --out {out!r}.")
     data = load_data(_not_in_memory(config.data))
     for note in data.notes:
         print(note)
@@ -42,6 +45,11 @@ def shard(config: Config, out: str, *, shard_megabytes: int = 256, overwrite: bo
             overwrite=overwrite,
             progress=lambda count: bar.update(count - bar.n),
         )
+
+
+def _place(path: str) -> str:
+    """Two paths of one folder become one; links of remote file systems are not known."""
+    return path.rstrip("/") if "://" in path else os.path.realpath(os.path.expanduser(path))
 
 
 def _not_in_memory(settings: Data) -> Data:

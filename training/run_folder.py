@@ -10,6 +10,7 @@ from typing import Any
 from keras_unet.files import PARTIAL, remove_partial, write_text
 
 from .config import Config, ConfigError, config_from_dict, dump
+from .locking import LOCK
 
 _MARK = "keras-unet run: the whole configuration; `keras-unet train` with this file repeats it."
 _FREE = ("training.allow_changed_data", "training.data_service")  # may change between two starts of one run
@@ -128,10 +129,10 @@ class RunFolder:
         write_text(self.config, dump(config.to_dict(), _MARK))
 
     def _entries(self) -> list[Path]:
-        """What the folder holds, leftovers of a write that was cut short aside."""
+        """What the folder holds, leftovers of a write that was cut short and the lock aside."""
         if not self.path.is_dir():
             return []
-        return [entry for entry in self.path.iterdir() if not entry.name.startswith(PARTIAL)]
+        return [entry for entry in self.path.iterdir() if not entry.name.startswith((PARTIAL, LOCK))]
 
     def _check_entries(self, config: Config, overwrite: bool) -> None:
         folder = str(self.path)

@@ -24,6 +24,7 @@ from .config import Config, ConfigError, Loss
 from .course import Course
 from .distribution import Workers, check_batch_size, choose_strategy, joined
 from .evaluation import evaluate, format_table
+from .locking import locked
 from .loop import Trainer
 from .monitoring import Say
 from .optimizers import build_optimizer
@@ -61,8 +62,8 @@ def run(
         the others return an empty report.
 
     Raises:
-        ConfigError: If the configuration, TF_CONFIG or the folder cannot be used; if a run would go on with other data
-            than it began with; if a step does not fit into the memory of the device.
+        ConfigError: If the configuration, TF_CONFIG or the folder cannot be used; if another process trains in it; if a
+            run would go on with other data than it began with; if a step does not fit into the memory of the device.
         WorkerLostError: If another worker of the run ended or can no longer be reached.
         ValueError: If the data cannot be used, or the loss is no longer finite.
         OSError: If files cannot be read or written.
@@ -73,7 +74,8 @@ def run(
     check_batch_size(config.training.batch_size, strategy)
     with joined(strategy, folder.path) as path:
         if path == folder.path:
-            return _run(config, folder, overwrite, strategy, data, say)
+            with locked(path):
+                return _run(config, folder, overwrite, strategy, data, say)
         return _run(config, RunFolder(path), True, strategy, data, lambda line: None)
 
 

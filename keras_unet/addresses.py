@@ -12,10 +12,17 @@ def check_address(address: str) -> str:
     Raises:
         ValueError: If it is not `grpc://host:port`.
     """
-    host, _, port = address.removeprefix(SCHEME).rpartition(":")
-    if not (address.startswith(SCHEME) and host and port.isdecimal() and 0 < int(port) < 65535):
+    if not address.startswith(SCHEME):
         raise ValueError(f"Expected an address {SCHEME}host:port. Received {address!r}.")
+    name = address.removeprefix(SCHEME)
+    host, _, port = name.rpartition(":")
+    if not (_is_host(host) and port.isdecimal() and 0 < int(port) < 65535):
+        raise ValueError(f"Expected HOST:PORT, such as 10.0.0.7:5000, with a port from 1 to 65534. Received {name!r}.")
     return address
+
+
+def _is_host(text: str) -> bool:
+    return bool(text) and "/" not in text and not any(character.isspace() for character in text)
 
 
 def check_port(port: int) -> None:

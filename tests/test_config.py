@@ -144,3 +144,18 @@ def test_impossible_ranges_of_samples_are_refused_without_being_written_out(text
 def test_a_value_range_must_rise() -> None:
     refused({"model": {"value_range": [5, 1]}}, "lowest and highest")
     refused({"training": {"batch_size": 10**12}}, "batch_size")
+
+
+def test_xla_and_determinism_exclude_each_other() -> None:
+    refused({"training": {"xla": True, "deterministic": True}}, "training.xla: Expected false with .*deterministic")
+
+
+def test_sizes_that_no_machine_could_hold_are_refused_with_the_reason() -> None:
+    refused({"training": {"input_size": 10**12}}, "training.input_size: Expected 1 to 32768 pixels, .* 4 GiB")
+    refused({"model": {"filters": 10**12}}, "model.filters: Expected 1 to 1024 filters")
+
+
+def test_a_file_may_begin_with_the_mark_of_windows_editors(tmp_path: Path) -> None:
+    path = tmp_path / "marked.toml"
+    path.write_text("training = {steps = 7}", encoding="utf-8-sig")
+    assert load_config(path).training.steps == 7

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unet.addresses import check_address
+from keras_unet.commands.data_worker import serve
 from keras_unet.data_service import InputMachine, through_service
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.geometry import Geometry
@@ -61,7 +62,13 @@ def test_a_machine_where_nobody_listens_is_told() -> None:
 
 @pytest.mark.parametrize("address", ["host:5000", "grpc://host", "grpc://:5000", "grpc://host:x", "grpc://host:70000"])
 def test_other_addresses_are_refused(address: str) -> None:
-    with pytest.raises(ValueError, match="Expected an address grpc://host:port"):
+    with pytest.raises(ValueError, match=r"Expected (an address grpc://host:port\.|HOST:PORT, such as) .*Received"):
         check_address(address)
     with pytest.raises(ConfigError, match="training.data_service"):
         config_from_dict({"training": {"data_service": [address]}})
+
+
+@pytest.mark.parametrize("text", ["grpc://127.0.0.1:24199", "5000", "host", ":5000"])
+def test_a_machine_takes_host_and_port_and_is_answered_with_what_it_was_given(text: str) -> None:
+    with pytest.raises(ValueError, match=f"Expected HOST:PORT, such as .* Received '{text}'"):
+        serve(text)

@@ -250,6 +250,7 @@ def test_nothing_is_left_behind_when_the_data_or_the_configuration_do_not_fit(tm
         (tiny(data_validate="0-2"), "0 validates on none"),
         (tiny(data_validate="7"), "indices from 0 to 2. Received 7"),
         (tiny(data_validate="2", data_train="0-2"), "Received 2 in both"),
+        (tiny(data_train=[]), r"data.train: Expected at least one sample to train on. Received \[\]"),
         (tiny(data_validate="two"), "data.validate: Expected indices and ranges"),
         (tiny(model_num_classes=5), "model.num_classes: Expected 2 as the data have. Received 5"),
     ]

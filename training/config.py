@@ -30,6 +30,14 @@ def _rising(value_range: tuple[float, float]) -> tuple[float, float]:
 
 
 Count = Annotated[int, Field(ge=1, strict=True)]
+Pixels = Annotated[
+    int,
+    Field(ge=1, le=32768, strict=True, description="1 to 32768 pixels, of which one channel in float32 fills 4 GiB"),
+]
+Filters = Annotated[
+    int,
+    Field(ge=1, le=1024, strict=True, description="1 to 1024 filters, 16 times those of the paper"),
+]
 WholeNumber = Annotated[int, Field(ge=0, strict=True)]
 NotNegative = Annotated[float, Field(ge=0, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
@@ -79,7 +87,7 @@ class Model(Section):
     """`[model]`: arguments of `keras_unet.UNet`. None is taken from the data."""
 
     num_classes: Count | None = None
-    filters: Count = 64
+    filters: Filters = 64
     depth: Annotated[int, Field(ge=1, le=8, strict=True)] = 4
     padding: Literal["valid", "same"] = "valid"
     dropout: Fraction = 0.5
@@ -199,7 +207,7 @@ class Training(Section):
     steps: Count = 1000
     batch_size: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
     accumulate: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
-    input_size: Count = 572
+    input_size: Pixels = 572
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: bool = False
@@ -236,6 +244,11 @@ class Config(Section):
             self.model.geometry.check_input(self.training.input_size)
         except ValueError as error:
             raise ValueError(f"training.input_size: {error}") from None
+        if self.training.xla and self.training.deterministic:
+            raise ValueError(
+                "training.xla: Expected false with training.deterministic = true, as XLA has no deterministic gradient "
+                "of max pooling. Received true."
+            )
         if self.optimizer.warmup_steps > self.training.steps:
             raise ValueError(
                 f"optimizer.warmup_steps: Expected at most training.steps = {self.training.steps}. Received "

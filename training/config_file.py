@@ -38,7 +38,7 @@ def read_source(source: str | Path) -> Values:
         hint = _did_you_mean(name, presets())
         raise ConfigError(f"Expected a preset ({', '.join(presets())}) or a TOML file. Received {name!r}.{hint}")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors begin a file with a mark
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: Expected TOML. {error}.") from None
 

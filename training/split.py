@@ -60,6 +60,11 @@ def split(data: LabelledImages, settings: Data) -> Split:
     shared = sorted(set(train) & set(validate))
     if shared:
         raise ConfigError(f"Expected samples to be in data.train or data.validate. Received {shared[0]} in both.")
+    if settings.train is not None and not train:
+        raise ConfigError(
+            f"data.train: Expected at least one sample to train on. Received {settings.train!r}; without the key, all "
+            "that are not in data.validate are."
+        )
     if not train:
         raise ConfigError(
             f"Expected at least one sample to train on. All {len(data)} are in data.validate; 0 validates on none."

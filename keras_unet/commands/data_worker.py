@@ -2,6 +2,7 @@
 
 import threading
 
+from keras_unet.addresses import SCHEME, check_address
 from keras_unet.data_service import InputMachine
 
 
@@ -12,8 +13,10 @@ def serve(address: str) -> None:
         address: `host:port` by which trainers reach this machine; the port above is taken too.
 
     Raises:
+        ValueError: If it has another form.
         OSError: If a port cannot be had.
     """
+    check_address(f"{SCHEME}{address}")
     host, _, port = address.rpartition(":")
     machine = InputMachine(host, int(port))
     print(f'Making batches for trainers with training.data_service = ["{machine.address}"].', flush=True)

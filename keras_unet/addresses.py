@@ -5,6 +5,10 @@ import socket
 
 SCHEME = "grpc://"
 
+# HTTP/2, which gRPC speaks: both sides begin with their settings, here none, in a frame of nine bytes and its content.
+_HEADER, _SETTINGS = 9, b"\x04"
+_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\x00\x00\x00" + _SETTINGS + bytes(5)
+
 
 def check_address(address: str) -> str:
     """Refuse what is no address of an input machine.
@@ -38,14 +42,19 @@ def check_port(port: int) -> None:
 
 
 def check_reachable(address: str, seconds: float = 10.0) -> None:
-    """Refuse an address where nobody listens: tf.data service would wait for ever.
+    """Refuse an address where nobody listens, or something that is no server of gRPC: tf.data would wait for ever.
 
     Raises:
-        ConnectionError: If no connection comes about within the time.
+        ConnectionError: If no connection comes about within the time, or no answer to a greeting.
     """
     host, _, port = check_address(address).removeprefix(SCHEME).rpartition(":")
     try:
-        socket.create_connection((host.strip("[]"), int(port)), seconds).close()
+        with socket.create_connection((host.strip("[]"), int(port)), seconds) as connection:
+            connection.sendall(_GREETING)
+            with connection.makefile("rb") as answer:
+                is_grpc = answer.read(_HEADER)[3:4] == _SETTINGS
     except OSError as error:
         reason = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
         raise ConnectionError(f"Expected keras-unet data-worker at {address}. Received: {reason}.") from None
+    if not is_grpc:
+        raise ConnectionError(f"Expected keras-unet data-worker at {address}. Received another kind of server.")

@@ -1,19 +1,21 @@
 """Batches made by input machines, here two in this process: those that would be made without, in the same order."""
 
 import socket
+import threading
 from functools import partial
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_unet.addresses import check_address
+from keras_unet.addresses import check_address, check_reachable
 from keras_unet.commands.data_worker import serve
 from keras_unet.data_service import InputMachine, through_service
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.geometry import Geometry
 from keras_unet.pipeline import prepare, training_dataset
 from keras_unet.training.config import ConfigError, config_from_dict
+from keras_unet.training.failures import input_explained
 
 
 def free_port() -> int:
@@ -60,6 +62,25 @@ def test_a_machine_where_nobody_listens_is_told() -> None:
         through_service(lambda first, stride: pytest.fail("asked for batches"), [f"grpc://127.0.0.1:{free_port()}"])
 
 
+@pytest.mark.parametrize(("answer", "received"), [(None, "timed out"), (b"HTTP/1.1 400 Bad Request", "another kind")])
+def test_a_server_of_another_kind_is_told(answer: bytes | None, received: str) -> None:
+    held = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve_one() -> None:
+            connection, _ = server.accept()
+            held.append(connection)
+            if answer is not None:
+                connection.recv(1000)
+                connection.sendall(answer)
+                connection.close()
+
+        threading.Thread(target=serve_one, daemon=True).start()
+        address = f"grpc://127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ConnectionError, match=f"Expected keras-unet data-worker at {address}. .*{received}"):
+            check_reachable(address, seconds=2)
+
+
 @pytest.mark.parametrize("address", ["host:5000", "grpc://host", "grpc://:5000", "grpc://host:x", "grpc://host:70000"])
 def test_other_addresses_are_refused(address: str) -> None:
     with pytest.raises(ValueError, match=r"Expected (an address grpc://host:port\.|HOST:PORT, such as) .*Received"):
@@ -72,3 +93,17 @@ def test_other_addresses_are_refused(address: str) -> None:
 def test_a_machine_takes_host_and_port_and_is_answered_with_what_it_was_given(text: str) -> None:
     with pytest.raises(ValueError, match=f"Expected HOST:PORT, such as .* Received '{text}'"):
         serve(text)
+
+
+def test_a_machine_that_was_started_anew_ends_the_run_with_a_sentence() -> None:
+    """What TensorFlow raises then, word for word."""
+    message = (
+        "Failed to get tasks: Unknown iteration client id 3000. The dispatcher is not configured to be fault tolerant, "
+        "so this could be caused by a dispatcher restart."
+    )
+    config = config_from_dict({"training": {"data_service": ["grpc://a:1", "grpc://b:1"]}})
+    anew = "one of grpc://a:1, grpc://b:1. Received one that was started anew"
+    with pytest.raises(ConnectionError, match=anew), input_explained(config):
+        raise tf.errors.NotFoundError(None, None, message)
+    with pytest.raises(tf.errors.NotFoundError), input_explained(config):
+        raise tf.errors.NotFoundError(None, None, "Something else.")

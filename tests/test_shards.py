@@ -225,6 +225,20 @@ def test_a_run_on_shards_is_the_run_on_files(tmp_path: Path) -> None:
     assert figures[1] == pytest.approx(figures[0], rel=1e-4)
 
 
+def test_a_record_that_is_damaged_ends_a_run_with_a_sentence(tmp_path: Path) -> None:
+    sharded(tmp_path / "shards", images())
+    damage(tmp_path / "shards" / "shard-00000.tfrecord")
+    sections = {
+        "data": {"name": "shards", "path": str(tmp_path / "shards"), "validate": 0},
+        "model": {"filters": 2, "depth": 1, "padding": "same"},
+        "training": {"steps": 20, "batch_size": 2, "input_size": 32},
+    }
+    with pytest.raises(
+        ValueError, match=r"shards: Expected the records that .* Received: corrupted record at \d+\. Once"
+    ):
+        training.run(config_from_dict(sections), tmp_path / "run", say=lambda line: None)
+
+
 def test_fingerprints_are_those_of_the_files(tmp_path: Path) -> None:
     data = images(dtypes=("uint8", "uint16"))
     assert fingerprint(sharded(tmp_path, data).subset([3, 1])) == fingerprint(data.subset([3, 1]))

@@ -17,7 +17,7 @@ from keras_unet.files import written_aside
 from .checkpoints import Checkpoints, Progress, restore, snapshot
 from .config import Config, ConfigError
 from .distribution import Workers
-from .failures import keep_batch, out_of_memory
+from .failures import input_explained, keep_batch, out_of_memory
 from .hyperparameters import flattened
 from .loop import DivergedError, Trainer
 from .monitoring import Bar, Board, CsvLog, Say, panel
@@ -64,6 +64,8 @@ class Course:
         Raises:
             DivergedError: If loss or weights are no longer finite; the batch is written, the last checkpoint stays.
             ConfigError: If a step does not fit into the memory of the device; smaller sizes are named.
+            ValueError: If a shard is damaged; the last checkpoint stays.
+            ConnectionError: If an input machine was started anew; the last checkpoint stays.
             OSError: If something cannot be written; the last checkpoint stays.
             KeyboardInterrupt: After SIGINT, with a checkpoint.
             SystemExit: After SIGTERM, with a checkpoint; status 143.
@@ -77,7 +79,7 @@ class Course:
         told = False
         try:
             board.began(flattened(self._config.to_dict()))
-            with StopRequest() as stop:
+            with StopRequest() as stop, input_explained(self._config):
                 while not progress.finished and not (told := self._workers.any(bool(stop))):
                     figures = self._advance(batches, progress, bar, stop)
                     if figures is None or not self._judge(progress, figures, board, stop):

@@ -1,5 +1,7 @@
-"""What a run leaves and says when a step fails: the batch that broke it, sizes that would fit."""
+"""What a run leaves and says when a step fails: the batch that broke it, sizes that would fit, input that ended."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import tensorflow as tf
 from keras_unet.files import written_aside
 from keras_unet.geometry import Geometry
 
-from .config import Training
+from .config import Config, Training
 
 
 def keep_batch(folder: Path, dataset: tf.data.Dataset, number: int) -> Path:
@@ -22,6 +24,40 @@ def keep_batch(folder: Path, dataset: tf.data.Dataset, number: int) -> Path:
     with written_aside(path) as aside, open(aside, "wb") as file:
         np.savez(file, image=image, label=label, weight=weight)
     return path
+
+
+_FORGOTTEN = "Unknown iteration client"  # how a dispatcher of tf.data service answers that has been restarted
+
+
+@contextmanager
+def input_explained(config: Config) -> Iterator[None]:
+    """Tell in the run's terms that the batches ended: TensorFlow speaks of records and of clients.
+
+    Raises:
+        ValueError: If a record of a shard is damaged.
+        ConnectionError: If an input machine was started anew and knows nothing of the run.
+    """
+    try:
+        yield
+    except tf.errors.DataLossError as error:
+        raise ValueError(
+            f"{config.data.path or 'shards'}: Expected the records that keras-unet shard wrote. Received: "
+            f"{_last_line(error)}. Once the shards are whole again, the same command goes on from the last checkpoint."
+        ) from error
+    except tf.errors.OpError as error:
+        machines = config.training.data_service
+        if not (machines and _FORGOTTEN in error.message):
+            raise
+        which = machines[0] if len(machines) == 1 else f"one of {', '.join(machines)}"
+        raise ConnectionError(
+            f"Expected keras-unet data-worker to go on at {which}. Received one that was started anew and knows nothing "
+            "of this run. The same command goes on from the last checkpoint."
+        ) from error
+
+
+def _last_line(error: tf.errors.OpError) -> str:
+    """What happened, without the places in the graph that it passed."""
+    return str(error.message).split("[[")[0].strip().splitlines()[-1].split("}} ")[-1].rstrip(".")
 
 
 def out_of_memory(settings: Training, geometry: Geometry, replicas: int = 1) -> str:

@@ -19,7 +19,7 @@ from keras_unet.datasets import LabelledImages
 
 from .config import Config, ConfigError, Training
 from .distribution import Workers, check_batch_size, choose_strategy
-from .failures import out_of_memory
+from .failures import input_explained, out_of_memory
 from .loop import Trainer
 from .monitoring import Say
 from .split import load_data, split
@@ -78,7 +78,8 @@ def profile(config: Config, *, data: LabelledImages | None = None, say: Say = pr
     trainer = build_trainer(_at_rest(config), parts.train, strategy)
     batches_from, _ = build_datasets(config, replace(parts, validate=None), trainer.model.geometry, strategy)
     try:
-        found = measure(trainer, batches_from, config.training)
+        with input_explained(config):
+            found = measure(trainer, batches_from, config.training)
     except tf.errors.ResourceExhaustedError as error:
         sentence = out_of_memory(config.training, trainer.model.geometry, strategy.num_replicas_in_sync)
         raise ConfigError(sentence) from error

@@ -16,6 +16,7 @@ from keras_unet.datasets import LabelledImages
 
 from .config import Config, ConfigError
 from .distribution import check_batch_size, choose_strategy
+from .failures import input_explained
 from .loop import DivergedError, Trainer
 from .monitoring import Bar, Say
 from .split import load_data, split
@@ -101,7 +102,8 @@ def find_learning_rate(
     parts = split(load_data(config.data) if data is None else data, config.data)
     trainer = build_trainer(rising, parts.train, strategy)
     batches_from, _ = build_datasets(rising, replace(parts, validate=None), trainer.model.geometry)
-    return _measure(trainer, trainer.batches(batches_from(0)), steps, say)
+    with input_explained(config):
+        return _measure(trainer, trainer.batches(batches_from(0)), steps, say)
 
 
 def _with_rising_rate(config: Config, lowest: float, highest: float, steps: int) -> Config:

@@ -209,6 +209,7 @@ def test_tf_config_says_who_takes_part(text: str, expected: tuple[tuple[str, ...
         (json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 2}}), "2 workers"),
         (json.dumps({"cluster": TWO, "task": {"type": "worker", "index": "0"}}), "index"),
         (json.dumps({"cluster": TWO, "task": {"type": "chief", "index": 0}}), "0 chief"),
+        (json.dumps({"cluster": TWO, "task": {"type": ["worker"], "index": 0}}), "task"),
     ],
 )
 def test_a_malformed_tf_config_is_told_in_one_sentence(text: str, received: str) -> None:

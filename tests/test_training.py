@@ -4,6 +4,7 @@ import csv
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -147,6 +148,40 @@ def assert_same_run(finished: tuple[Path, dict[str, Any]], other: tuple[Path, di
     assert logs[0] == logs[1]
 
 
+@pytest.mark.parametrize("torn", [False, True])
+def test_a_model_that_is_gone_or_torn_is_made_anew_from_the_checkpoint_of_its_step(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path, torn: bool
+) -> None:
+    """Of a run that lacks its report only: nothing that it trains would write the model."""
+    folder, said = tmp_path / "run", []
+    shutil.copytree(finished[0], folder)
+    (folder / "report.json").unlink()
+    model = (folder / "model.keras").read_bytes()
+    (folder / "model.keras").unlink()
+    if torn:
+        (folder / "model.keras").write_bytes(model[: len(model) // 2])
+    report = training.run(tiny(), folder, data=cells(), say=said.append)
+    assert f"made anew from the checkpoint of step {report['best_step']}." in " ".join(said)
+    assert_same_run(finished, (folder, report))
+    kept = [weights(ku.load_model(path / "model.keras")) for path in (finished[0], folder)]
+    np.testing.assert_array_equal(*kept)
+
+
+def test_a_model_that_nothing_can_bring_back_is_told_before_training(
+    finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(finished[0], folder)
+    for name in ("report.json", "model.keras"):
+        (folder / name).unlink()
+    stored = Checkpoints(folder / "checkpoints")
+    read = stored.load_latest()
+    assert read is not None
+    np.savez(stored.path(9), **read[0], progress=json.dumps({"step": 9, "best_step": 8, "finished": "all steps done"}))
+    with pytest.raises(ConfigError, match="model.keras: Expected the model of step 8, .* Received none .*--overwrite"):
+        training.run(tiny(), folder, data=cells(), say=quiet)
+
+
 @pytest.mark.parametrize(("number", "at"), [(signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGTERM, 4)])
 def test_a_signal_stops_a_run_with_a_checkpoint_of_its_step(
     number: signal.Signals,
@@ -263,6 +298,9 @@ def test_nothing_is_left_behind_when_the_data_or_the_configuration_do_not_fit(tm
     unknown = config_from_dict({"data": {"name": "synthetic", "options": {"cell": 3}}})
     with pytest.raises(ConfigError, match="Unknown key data.options.cell"):
         training.run(unknown, tmp_path / "run", say=quiet)
+    ignoring = config_from_dict({"data": {"name": "folder", "path": "x", "options": {"ignore_label": 1.5}}})
+    with pytest.raises(ConfigError, match="data.options.ignore_label: Expected a whole number. Received 1.5"):
+        training.run(ignoring, tmp_path / "run", say=quiet)
     turned = config_from_dict({**tiny().to_dict(), "augmentation": {"rotation_degrees": 500}})
     with pytest.raises(ValueError, match="rotation_degrees"):
         training.run(turned, tmp_path / "run", data=cells(), say=quiet)
@@ -435,6 +473,19 @@ def test_a_torn_checkpoint_is_skipped_with_a_warning(
         assert latest is not None
         assert latest[1].step == 1
         assert "step-00000002.npz" in caplog.text
+
+
+@pytest.mark.parametrize("progress", [[1], {"step": "2"}, {"step": 2, "foo": 1}, {"step": 2, "best": "high"}])
+def test_a_checkpoint_whose_progress_is_not_ours_is_skipped_with_a_warning(
+    trained: Trainer, tmp_path: Path, caplog: pytest.LogCaptureFixture, progress: object
+) -> None:
+    stored = Checkpoints(tmp_path)
+    stored.save(trained, Progress(1, best=float("nan")))
+    np.savez(tmp_path / "step-00000002.npz", progress=np.asarray(json.dumps(progress)))
+    for latest in (stored.latest_progress(), (stored.load_latest() or (None, None))[1]):
+        assert latest is not None
+        assert latest.step == 1
+    assert "step-00000002.npz, which cannot be read: Expected the progress of a run" in caplog.text
 
 
 def test_a_full_disk_leaves_the_last_checkpoint_loadable(

@@ -71,6 +71,15 @@ def test_a_run_is_not_resumed_with_other_data(data: LabelledImages, difference: 
     assert folder.provenance.read_bytes() == before
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", '{"train": 3, "validate": []}', '{"train": [7], "validate": []}'])
+def test_a_record_that_is_none_is_told(text: str, tmp_path: Path) -> None:
+    folder = begun(tmp_path / "run", cells())
+    folder.provenance.write_text(text)
+    config = tiny(data_validate="2", data_train="0-1")
+    with pytest.raises(ConfigError, match="provenance.json: Expected the provenance of a run. Received"):
+        provenance.check_data(folder, provenance.provenance(split(cells(), config.data)))
+
+
 def test_a_run_goes_on_with_changed_data_where_that_is_allowed(tmp_path: Path) -> None:
     """The permission makes the configuration no other; the record is then that of the new data."""
     said: list[str] = []

@@ -13,7 +13,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 import keras
 import numpy as np
@@ -28,6 +28,8 @@ T = TypeVar("T")
 
 _PROGRESS = "progress"
 _NAME = re.compile(r"step-(\d+)\.npz")
+
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 _log = logging.getLogger(__name__)
 
@@ -114,6 +116,10 @@ class Checkpoints:
         self.folder = folder
         self.keep = keep
 
+    def path(self, step: int) -> Path:
+        """Where the checkpoint of a step lies."""
+        return self.folder / f"step-{step:08d}.npz"
+
     def save(self, trainer: Trainer, progress: Progress) -> Path:
         """Write a checkpoint, then remove those no longer needed.
 
@@ -125,7 +131,7 @@ class Checkpoints:
         if not all(np.isfinite(array).all() for name, array in arrays.items() if name.startswith("model/")):
             raise DivergedError(f"Expected finite weights. Received NaN or infinite ones at step {progress.step}.")
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self.folder / f"step-{progress.step:08d}.npz"
+        path = self.path(progress.step)
         named: dict[str, Any] = {**arrays, _PROGRESS: np.asarray(json.dumps(asdict(progress)))}
         with written_aside(path) as aside, open(aside, "wb") as file:
             np.savez(file, **named)
@@ -142,10 +148,10 @@ class Checkpoints:
 
     def _latest(self, reader: Callable[[Path], T]) -> T | None:
         for step in reversed(self.steps()):
-            path = self.folder / f"step-{step:08d}.npz"
+            path = self.path(step)
             try:
                 return reader(path)
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except UNREADABLE as error:
                 _log.warning("Skipping checkpoint %s, which cannot be read: %s", path, error)
         return None
 
@@ -161,23 +167,37 @@ class Checkpoints:
         kept = {*[step for step in steps if step <= progress.step][-self.keep :], progress.best_step}
         for step in steps:
             if step not in kept:
-                (self.folder / f"step-{step:08d}.npz").unlink(missing_ok=True)
+                self.path(step).unlink(missing_ok=True)
         remove_partial(self.folder)
 
 
 def read_progress(path: Path) -> Progress:
     """Progress alone of a checkpoint file; raises as `read`."""
     with np.load(path, allow_pickle=False) as archive:
-        return Progress(**json.loads(str(archive[_PROGRESS])))
+        return _progress(str(archive[_PROGRESS]))
 
 
 def read(path: Path) -> tuple[Arrays, Progress]:
     """Arrays and progress of a checkpoint file.
 
     Raises:
-        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: If the file is torn.
+        OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile: If the file is torn, or no checkpoint.
     """
     with np.load(path, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in archive.files}
-    progress = json.loads(str(arrays.pop(_PROGRESS)))
-    return arrays, Progress(**progress)
+    return arrays, _progress(str(arrays.pop(_PROGRESS)))
+
+
+def _progress(text: str) -> Progress:
+    """What `save` wrote as JSON, or a ValueError: a file may be whole and yet not ours."""
+    values, types = json.loads(text), get_type_hints(Progress)
+    if not isinstance(values, dict):
+        raise ValueError(f"Expected the progress of a run. Received {values!r}.")
+    for name, value in values.items():
+        if name not in types or not _has_type(value, types[name]):
+            raise ValueError(f"Expected the progress of a run. Received {name} {value!r}.")
+    return Progress(**values)
+
+
+def _has_type(value: Any, expected: Any) -> bool:
+    return isinstance(value, expected) or (type(value) is int and isinstance(float(value), expected))

@@ -70,7 +70,12 @@ def _is_address(text: Any) -> bool:
 
 def _index(task: Any, groups: dict[str, list[str]]) -> int:
     kind, index = (task.get("type"), task.get("index")) if isinstance(task, dict) else (None, None)
-    if kind not in groups or not isinstance(index, int) or not 0 <= index < len(groups[kind]):
+    if (
+        not isinstance(kind, str)
+        or kind not in groups
+        or not isinstance(index, int)
+        or not 0 <= index < len(groups[kind])
+    ):
         raise _malformed(f"task {task!r} in a cluster of {len(groups['chief'])} chief, {len(groups['worker'])} workers")
     return index if kind == "chief" else len(groups["chief"]) + index
 

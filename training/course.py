@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from keras_unet.files import written_aside
 
-from .checkpoints import Checkpoints, Progress, restore, snapshot
+from .checkpoints import UNREADABLE, Checkpoints, Progress, read, restore, snapshot
 from .config import Config, ConfigError
 from .distribution import Workers
 from .failures import input_explained, keep_batch, out_of_memory
 from .hyperparameters import flattened
 from .loop import DivergedError, Trainer
 from .monitoring import Bar, Board, CsvLog, Say, panel
-from .run_folder import RunFolder
+from .run_folder import RunFolder, is_whole
 from .stopping import StopRequest
 
 _PANELS = 4
@@ -63,7 +63,8 @@ class Course:
 
         Raises:
             DivergedError: If loss or weights are no longer finite; the batch is written, the last checkpoint stays.
-            ConfigError: If a step does not fit into the memory of the device; smaller sizes are named.
+            ConfigError: If a step does not fit into the memory of the device; smaller sizes are named. If the model of
+                the best step is gone, and its checkpoint too.
             ValueError: If a shard is damaged; the last checkpoint stays.
             ConnectionError: If an input machine was started anew; the last checkpoint stays.
             OSError: If something cannot be written; the last checkpoint stays.
@@ -110,10 +111,35 @@ class Course:
                 self._say("The run stopped before a checkpoint that can be read: starting again from step 0.")
             return Progress()
         arrays, progress = stored
+        self._mend_model(progress)
         restore(self._trainer, arrays)
         if not progress.finished:
             self._say(f"Resuming at step {progress.step} of {self._settings.steps}.")
         return progress
+
+    def _mend_model(self, progress: Progress) -> None:
+        """Write the model anew if it is gone or damaged and nothing after might; changes the trainer's weights.
+
+        Raises:
+            ConfigError: If the checkpoint of its step cannot be read either.
+        """
+        step = progress.step if progress.finished and progress.best_step is None else progress.best_step
+        model = self._folder.model
+        if step is None or is_whole(model):
+            return
+        try:
+            if self._workers.count > 1:  # where all have to take part to read some variables
+                raise ValueError("several workers; one process alone can make it from the checkpoint of its step")
+            arrays, _ = read(self._checkpoints.path(step))
+        except UNREADABLE as error:
+            raise ConfigError(
+                f"{model}: Expected the model of step {step}, the best so far. Received none that is whole, nor a "
+                f"checkpoint to make it from: {error}. Choose another folder, or --overwrite."
+            ) from error
+        restore(self._trainer, arrays)
+        with self._trainer.averaged_weights():
+            self._write_model()
+        self._say(f"{model} was missing or damaged: made anew from the checkpoint of step {step}.")
 
     def _chiefs(self, progress: Progress) -> Progress:
         """Start every worker where the chief does, whose folder alone holds checkpoints."""

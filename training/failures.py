@@ -50,8 +50,8 @@ def input_explained(config: Config) -> Iterator[None]:
             raise
         which = machines[0] if len(machines) == 1 else f"one of {', '.join(machines)}"
         raise ConnectionError(
-            f"Expected keras-unet data-worker to go on at {which}. Received one that was started anew and knows nothing "
-            "of this run. The same command goes on from the last checkpoint."
+            f"Expected keras-unet data-worker to go on at {which}. Received one that was started anew, which knows "
+            "nothing of this run. The same command goes on from the last checkpoint."
         ) from error
 
 

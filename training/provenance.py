@@ -84,11 +84,13 @@ def check_data(folder: RunFolder, record: Record, allow_changed: bool = False) -
         What differs, a few words for each sample.
 
     Raises:
-        ConfigError: If something does and `allow_changed` does not hold.
+        ConfigError: If the stored record is none; if something differs and `allow_changed` does not hold.
     """
     stored = folder.read_provenance()
     if stored is None:
         return []
+    if not all(_is_fingerprint(stored.get(part)) for part in ("train", "validate")):
+        raise ConfigError(f"{folder.provenance}: Expected the provenance of a run. Received no list of its samples.")
     differing = _differences(stored, record)
     if differing and not allow_changed:
         listed = "; ".join([*differing[:_SHOWN], *(["…"] if len(differing) > _SHOWN else [])])
@@ -104,6 +106,10 @@ def store(folder: RunFolder, record: Record) -> None:
     write_text(folder.provenance, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
+def _is_fingerprint(samples: Any) -> bool:
+    return isinstance(samples, list) and all(isinstance(sample, dict) and "name" in sample for sample in samples)
+
+
 def _differences(stored: Record, record: Record) -> list[str]:
     differing = []
     for part, what in (("train", "training"), ("validate", "validation")):
@@ -111,7 +117,7 @@ def _differences(stored: Record, record: Record) -> list[str]:
         differing += [
             f"{old['name']} ({', '.join(keys)})"
             for old, new in zip(before, now, strict=False)
-            if (keys := [key for key in old if old[key] != new[key]])
+            if (keys := [key for key in old if old[key] != new.get(key)])
         ]
         shared = min(len(before), len(now))
         differing += [f"{sample['name']} (no longer in the {what} set)" for sample in before[shared:]]

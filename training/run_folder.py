@@ -3,6 +3,8 @@
 import json
 import shutil
 import tomllib
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -167,13 +169,24 @@ class RunFolder:
                 path.unlink(missing_ok=True)
 
 
+def is_whole(model: Path) -> bool:
+    """Whether a model's file is there, and the check sums of its archive are right."""
+    try:
+        with zipfile.ZipFile(model) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, EOFError, zlib.error, zipfile.BadZipFile):
+        return False
+
+
 def _read_json(path: Path, what: str) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        values: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{path}: Expected {what}. Received damaged JSON: {error}.") from None
+    if not isinstance(values, dict):
+        raise ConfigError(f"{path}: Expected {what}. Received {str(values)[:80]!r}.")
     return values
 
 

@@ -32,10 +32,13 @@ def load_data(settings: Data) -> LabelledImages:
     """The data set of a configuration.
 
     Raises:
-        ConfigError: If the reader knows no such option.
+        ConfigError: If the reader knows no such option, or the ignored label is no whole number.
         ValueError: If the data cannot be used.
         OSError: If a file cannot be opened.
     """
+    ignored = settings.options.get("ignore_label")
+    if ignored is not None and type(ignored) is not int:
+        raise ConfigError(f"data.options.ignore_label: Expected a whole number. Received {ignored!r}.")
     try:
         return datasets.load(settings.name, settings.path, **settings.options)
     except TypeError as error:

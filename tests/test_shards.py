@@ -191,6 +191,28 @@ def test_damage_is_told_with_the_file(tmp_path: Path, harm: Any, sentence: str) 
         list(datasets.load("shards", tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda index: index.pop("kind"), "Expected kind as .* Received none"),
+        (lambda index: index.update(shards=None), "Expected shards as .* Received None"),
+        (lambda index: index["samples"].update(name=[]), r"Expected the name of a sample at least. Received \[\]"),
+        (lambda index: index["samples"].pop("offset"), "Expected offset for each of 5 samples. Received none"),
+        (lambda index: index["samples"].update(dtype=None), "Expected dtype for each of 5 samples. Received None"),
+        (lambda index: index["samples"].update(class_counts=[[1], 2]), "Expected class_counts for each"),
+        (lambda index: index["samples"]["shard"].__setitem__(0, 99), "Expected a shard from 0 to 2. Received 99"),
+        (lambda index: index["shards"].append("shard-00009.tfrecord"), "shard-00009.tfrecord: Expected a shard of 0"),
+    ],
+)
+def test_an_index_of_another_form_is_told(tmp_path: Path, change: Any, sentence: str) -> None:
+    sharded(tmp_path, images())
+    index = json.loads((tmp_path / INDEX).read_text())
+    change(index)
+    (tmp_path / INDEX).write_text(json.dumps(index))
+    with pytest.raises(ValueError, match=sentence):
+        datasets.load("shards", tmp_path)
+
+
 def test_images_that_tensorflow_cannot_hold_are_refused_by_name(tmp_path: Path) -> None:
     sample = Sample("huge", np.zeros((4, 4, 1), np.uint64), np.zeros((4, 4), np.int32))
     with pytest.raises(ValueError, match="huge: Expected pixels of"):

@@ -20,6 +20,19 @@ INDEX = "index.json"
 FORMAT = "keras-unet shards 1"
 _COLUMNS = ("shard", "offset", "length", "height", "width", "dtype", "lowest", "highest", "class_counts")
 _DIGESTS = ("image_sha256", "labels_sha256")
+_KEYS: dict[str, Any] = {
+    "kind": str,
+    "num_classes": int,
+    "class_names": list,
+    "ignore_label": int | None,
+    "notes": list,
+    "channels": int,
+    "dtypes": list,
+    "w0": int | float,
+    "sigma": int | float,
+    "shards": list,
+    "samples": dict,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +220,7 @@ def read_shards(path: str | os.PathLike[str]) -> ShardedImages:
     folder = os.fspath(path)
     index = _read_index(folder)
     paths = tuple(os.path.join(folder, name) for name in index["shards"])
-    columns = {name: np.asarray(index["samples"][name]) for name in (*_COLUMNS, *_DIGESTS)}
+    columns = _columns(os.path.join(folder, INDEX), index)
     _check_shards(paths, columns)
     note = f"{len(index['samples']['name'])} labelled images in {len(paths)} shards of {folder}."
     return ShardedImages(
@@ -244,7 +257,40 @@ def _read_index(folder: str) -> dict[str, Any]:
     received = index.get("format") if isinstance(index, dict) else None
     if received != FORMAT:
         raise ValueError(f"{path}: Expected an index of format {FORMAT!r}. Received {received!r}.")
+    for key, kind in _KEYS.items():
+        if key not in index or not isinstance(index[key], kind):
+            raise ValueError(f"{path}: Expected {key} as keras-unet shard writes it. Received {_shown(index, key)}.")
     return dict(index)
+
+
+def _shown(values: dict[str, Any], key: str) -> str:
+    return repr(values[key])[:80] if key in values else "none"
+
+
+def _columns(path: str, index: dict[str, Any]) -> dict[str, NDArray[Any]]:
+    """What the index says of each sample; a number that points nowhere would be found in the middle of a run."""
+    samples = index["samples"]
+    names = samples.get("name")
+    if not isinstance(names, list) or not names:
+        raise ValueError(f"{path}: Expected the name of a sample at least. Received {_shown(samples, 'name')}.")
+    columns = {}
+    for name in (*_COLUMNS, *_DIGESTS):
+        values = samples.get(name)
+        try:
+            columns[name] = np.asarray(values)
+        except ValueError:  # rows of different lengths
+            columns[name] = np.empty(0)
+        expected = (len(names), index["num_classes"]) if name == "class_counts" else (len(names),)
+        kinds = "U" if name in _DIGESTS else "if" if name in ("lowest", "highest") else "i"
+        if columns[name].shape != expected or columns[name].dtype.kind not in kinds:
+            raise ValueError(
+                f"{path}: Expected {name} for each of {len(names)} samples. Received {_shown(samples, name)}."
+            )
+    for name, known in (("shard", index["shards"]), ("dtype", index["dtypes"])):
+        outside = [number for number in columns[name].tolist() if not 0 <= number < len(known)]
+        if outside:
+            raise ValueError(f"{path}: Expected a {name} from 0 to {len(known) - 1}. Received {outside[0]}.")
+    return columns
 
 
 def _check_shards(paths: Sequence[str], columns: dict[str, NDArray[Any]]) -> None:
@@ -253,7 +299,7 @@ def _check_shards(paths: Sequence[str], columns: dict[str, NDArray[Any]]) -> Non
 
     ends = columns["offset"] + columns["length"]
     for number, path in enumerate(paths):
-        expected = int(ends[columns["shard"] == number].max())
+        expected = int(ends[columns["shard"] == number].max(initial=0))
         try:
             received = tf.io.gfile.stat(path).length
         except tf.errors.OpError as error:

@@ -200,4 +200,4 @@ def _progress(text: str) -> Progress:
 
 
 def _has_type(value: Any, expected: Any) -> bool:
-    return isinstance(value, expected) or (type(value) is int and isinstance(float(value), expected))
+    return isinstance(value, expected) or (type(value) is int and isinstance(0.0, expected))

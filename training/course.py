@@ -118,18 +118,23 @@ class Course:
         return progress
 
     def _mend_model(self, progress: Progress) -> None:
-        """Write the model anew if it is gone or damaged and nothing after might; changes the trainer's weights.
+        """Write the model anew if it is gone or damaged: what is left of the run may find no better one.
+
+        The trainer is left with its weights.
 
         Raises:
-            ConfigError: If the checkpoint of its step cannot be read either.
+            ConfigError: If the checkpoint of its step cannot be read either, or there are several workers.
         """
         step = progress.step if progress.finished and progress.best_step is None else progress.best_step
         model = self._folder.model
         if step is None or is_whole(model):
             return
+        if self._workers.count > 1:  # where all have to take part to read some variables
+            raise ConfigError(
+                f"{model}: Expected the model of step {step}, the best so far. Received none that is whole: start the "
+                "command once without TF_CONFIG, which makes it anew, and stop it then."
+            )
         try:
-            if self._workers.count > 1:  # where all have to take part to read some variables
-                raise ValueError("several workers; one process alone can make it from the checkpoint of its step")
             arrays, _ = read(self._checkpoints.path(step))
         except UNREADABLE as error:
             raise ConfigError(

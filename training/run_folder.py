@@ -134,7 +134,8 @@ class RunFolder:
         """What the folder holds, leftovers of a write that was cut short and the lock aside."""
         if not self.path.is_dir():
             return []
-        return [entry for entry in self.path.iterdir() if not entry.name.startswith((PARTIAL, LOCK))]
+        entries = (entry for entry in self.path.iterdir() if entry.name != LOCK)
+        return [entry for entry in entries if not entry.name.startswith(PARTIAL)]
 
     def _check_entries(self, config: Config, overwrite: bool) -> None:
         folder = str(self.path)

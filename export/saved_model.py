@@ -158,7 +158,7 @@ def _threshold(metadata: Mapping[str, Any] | None) -> float | None:
         return None
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.integer, np.floating)):
         raise ValueError(f"Expected a number for the threshold in metadata. Received {threshold!r}.")
-    return check_threshold(threshold)
+    return check_threshold(float(threshold))
 
 
 def _filling(tiler: Tiler) -> tuple[int, int]:

@@ -173,7 +173,7 @@ def _check_size(image: Image.Image, size: int) -> None:
     Raises:
         ValueError: It is larger.
     """
-    codecs = {tile[0] for tile in image.tile}
+    codecs = {tile[0] for tile in getattr(image, "tile", ())}  # files have it, Pillow's type for all images has not
     is_raw = bool(codecs) and codecs <= _RAW_CODECS
     if (is_raw and image.width * image.height > 8 * size) or ("bmp_rle" in codecs and image.height > 64 * size):
         raise ValueError(f"{image.height} x {image.width} pixels in {size} bytes")

@@ -288,7 +288,9 @@ def load_config(source: str | Path, overrides: list[str] | tuple[str, ...] = ())
 def _shorten_warm_up(values: dict[str, Any]) -> None:
     """Fit the warm-up of the file into a shorter run; what is no number is left for the check to refuse."""
     steps, optimizer = values["training"]["steps"], values.get("optimizer")
-    warm_up = optimizer.get("warmup_steps", 0) if isinstance(optimizer, dict) else 0
+    if not isinstance(optimizer, dict):
+        return
+    warm_up = optimizer.get("warmup_steps", 0)
     if isinstance(steps, int) and isinstance(warm_up, int) and warm_up > steps > 0:
         values["optimizer"] = {**optimizer, "warmup_steps": steps // 10}
 

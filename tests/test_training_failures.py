@@ -12,7 +12,7 @@ from keras_unet import training
 from keras_unet.geometry import Geometry
 from keras_unet.training import failures
 from keras_unet.training.checkpoints import Checkpoints
-from keras_unet.training.config import ConfigError
+from keras_unet.training.config import Config, ConfigError
 from keras_unet.training.loop import DivergedError, Trainer
 from keras_unet.training.split import split
 
@@ -128,3 +128,13 @@ def test_a_smaller_tile_is_legal_and_the_smallest_has_none() -> None:
     assert "training.input_size=396" in failures.out_of_memory(settings, Geometry(4, "valid"))
     smallest = settings.model_copy(update={"input_size": Geometry(4, "valid").smallest_input})
     assert "input_size" not in failures.out_of_memory(smallest, Geometry(4, "valid"))
+
+
+def test_a_damaged_record_that_several_operations_saw_is_told_once() -> None:
+    message = (
+        "2 root error(s) found.\n  (0) DATA_LOSS:  {{function_node map}} corrupted record at 12\n\t [[{{node D}}]]\n"
+        "  (1) DATA_LOSS:  {{function_node map}} corrupted record at 12\n0 successful operations.\n"
+        "0 derived errors ignored. [Op:__inference__updates_5]"
+    )
+    with pytest.raises(ValueError, match="Received: corrupted record at 12. Once"), failures.input_explained(Config()):
+        raise tf.errors.DataLossError(None, None, message)

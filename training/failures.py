@@ -1,5 +1,6 @@
 """What a run leaves and says when a step fails: the batch that broke it, sizes that would fit, input that ended."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,7 @@ def keep_batch(folder: Path, dataset: tf.data.Dataset, number: int) -> Path:
     return path
 
 
+_RECORD = re.compile(r"(corrupted|truncated) record at \d+")
 _FORGOTTEN = "Unknown iteration client"  # how a dispatcher of tf.data service answers that has been restarted
 
 
@@ -56,8 +58,11 @@ def input_explained(config: Config) -> Iterator[None]:
 
 
 def _last_line(error: tf.errors.OpError) -> str:
-    """What happened, without the places in the graph that it passed."""
-    return str(error.message).split("[[")[0].strip().splitlines()[-1].split("}} ")[-1].rstrip(".")
+    """What happened, without the places in the graph that it passed; where several operations saw it, told once."""
+    found = _RECORD.search(error.message)
+    return (
+        found[0] if found else str(error.message).split("[[")[0].strip().splitlines()[-1].split("}} ")[-1].rstrip(".")
+    )
 
 
 def out_of_memory(settings: Training, geometry: Geometry, replicas: int = 1) -> str:

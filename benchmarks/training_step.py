@@ -79,8 +79,9 @@ def main() -> None:
         rate = options.batch * options.steps / statistics.median(times[name])
         figures = f"{rate:8.2f}   {ratio(times[OURS], times[name]):5.2f} x   {entrant.multiply_adds / 1e6:11,.0f} M"
         print(f"{name:28}   {figures}{memory_and_peak(options, memory[name], rate * entrant.multiply_adds)}")
-    reached = ratio(times[BARE], times[OURS])
-    print(f"Ours makes {reached:.3f} of the bare loop's images (goal: at least {GOAL}).")
+    if BARE in times:
+        reached = ratio(times[BARE], times[OURS])
+        print(f"Ours makes {reached:.3f} of the bare loop's images (goal: at least {GOAL}).")
 
 
 def arguments() -> argparse.Namespace:
@@ -93,6 +94,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--xla", action="store_true")
     parser.add_argument("--steps", type=int, default=10, help="steps of a turn")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each program")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="programs whose names begin so, beside ours")
     parser.add_argument("--peak-tflops", type=float, help="what the chip can at most, for the share of it")
     parser.add_argument("--input", action="store_true", help="measure the share of the input instead")
     parser.add_argument("--quick", action="store_true", help="a tiny net and few turns, to see that all runs")
@@ -135,10 +137,14 @@ def programs(options: argparse.Namespace, tiles: tf.data.Dataset) -> dict[str, P
     keras.config.set_dtype_policy(options.precision)
     entrants = {}
     for name, make in {OURS: trainer, BARE: bare_loop, FIT: fit}.items():
+        if not wanted(name, options):
+            continue
         net = our_net(options)
         entrants[name] = Program(make(net, options, tiles), multiply_adds(net))
     if options.padding == "same":
         for name, build in {"CSBDeep, fit": csbdeep, "keras-unet-collection, fit": unet_collection}.items():
+            if not wanted(name, options):
+                continue
             try:
                 net = build(options)
             except ImportError as error:
@@ -146,6 +152,10 @@ def programs(options: argparse.Namespace, tiles: tf.data.Dataset) -> dict[str, P
                 continue
             entrants[name] = Program(fit(net, options, tiles), multiply_adds(net))
     return entrants
+
+
+def wanted(name: str, options: argparse.Namespace) -> bool:
+    return name == OURS or not options.only or name.startswith(tuple(options.only))
 
 
 def our_net(options: argparse.Namespace) -> keras.Model:

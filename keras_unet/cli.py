@@ -295,7 +295,12 @@ def predict(
         Literal["classes", "probabilities"] | None, typer.Option(help="With --stream; classes by default.")
     ] = None,
     file_format: Annotated[
-        Literal["tif", "zarr"] | None, typer.Option("--format", help="With --stream; tif by default.")
+        Literal["tif", "zarr", "isbi", "ctc"] | None,
+        typer.Option(
+            "--format",
+            help="With --stream tif (the default) or zarr; without, results for a challenge: isbi, one stack of cell "
+            "probabilities, or ctc, a mask of numbered objects per frame.",
+        ),
     ] = None,
     pyramid_level: Annotated[
         int | None, typer.Option("--level", help="With --stream: level of a pyramid, 0 the largest.", min=0)
@@ -306,8 +311,12 @@ def predict(
     ] = False,
 ) -> None:
     """Segment images of any size: labels, probabilities and a coloured overlay for each; one of them with --stream."""
+    challenge = file_format if file_format in ("isbi", "ctc") else None
+    _check_challenge_options(challenge, stream, instances)
+    instances = instances or challenge == "ctc"
     _check_object_options(instances, threshold, min_size, watershed)
-    given = {"--output": output, "--format": file_format, "--level": pyramid_level, "--overwrite": overwrite or None}
+    streamed = None if challenge else file_format
+    given = {"--output": output, "--format": streamed, "--level": pyramid_level, "--overwrite": overwrite or None}
     _check_streaming_options(stream, instances, [option for option, value in given.items() if value is not None])
     _import_tensorflow()
     if stream:
@@ -318,7 +327,7 @@ def predict(
             images,
             out,
             output=output or "classes",
-            file_format=file_format or "tif",
+            file_format=streamed or "tif",
             tile=tile,
             averaging=averaging,
             level=pyramid_level or 0,
@@ -333,7 +342,13 @@ def predict(
     objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
     settings = validated_instances(model).but(**objects) if instances else None
     _tell_objects(settings)
-    for path in predict_files(net, images, out, settings):
+    if challenge:
+        from keras_unet.commands.challenge_results import write_ctc, write_isbi
+
+        written = write_isbi(net, images, out) if settings is None else write_ctc(net, images, out, settings)
+    else:
+        written = predict_files(net, images, out, settings)
+    for path in written:
         typer.echo(path)
 
 
@@ -537,6 +552,15 @@ def _check_streaming_options(stream: bool, instances: bool, given: list[str]) ->
         raise typer.BadParameter("Expected classes or probabilities with --stream. Received --instances.")
     if given and not stream:
         raise typer.BadParameter(f"Expected --stream with {given[0]}. Received {given[0]} alone.")
+
+
+def _check_challenge_options(challenge: str | None, stream: bool, instances: bool) -> None:
+    if challenge and stream:
+        raise typer.BadParameter(f"Expected --format {challenge} without --stream. Received both.")
+    if challenge == "isbi" and instances:
+        raise typer.BadParameter(
+            "Expected --format isbi, a stack of probabilities, without --instances. Received both."
+        )
 
 
 def _header(text: str) -> tuple[str, str]:

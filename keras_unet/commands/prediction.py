@@ -27,10 +27,12 @@ class Segmenter:
     Args:
         probabilities: From an image `(height, width, channels)` to probabilities `(height, width, classes)`.
         value_range: `(low, high)` of the pixels that it was trained on.
+        num_classes: Classes that it tells apart, background included; 1 for a single logit.
     """
 
     probabilities: Callable[[NDArray[Any]], NDArray[np.float32]]
     value_range: Sequence[float]
+    num_classes: int
 
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities of an image."""
@@ -123,7 +125,9 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
 
         check_averaging(averaging)
         net = load_keras(path)
-        return Segmenter(lambda image: predict(net, image, tile=tile, averaging=averaging), net.value_range)
+        return Segmenter(
+            lambda image: predict(net, image, tile=tile, averaging=averaging), net.value_range, net.num_classes
+        )
     if tile is not None:
         raise ValueError("Expected no tile for an exported model: its tile was fixed at export. Received --tile.")
     if averaging != "none":
@@ -165,7 +169,8 @@ def _served(folder: Path) -> Segmenter:
         return np.asarray(probabilities[0])
 
     segment.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
-    return Segmenter(segment, read_description(folder)["input"]["value_range"])
+    description = read_description(folder)
+    return Segmenter(segment, description["input"]["value_range"], description["num_classes"])
 
 
 def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -175,6 +180,13 @@ def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
         FileNotFoundError: If a path does not exist or a folder holds no image.
         ValueError: If two images have one name, or `out` is a file or one of the folders.
     """
+    files = list_files(paths, out)
+    check_names(files)
+    return files
+
+
+def list_files(paths: Sequence[Path], out: Path) -> list[Path]:
+    """As `image_files`, but images of different folders may have one name."""
     if out.exists() and not out.is_dir():
         raise ValueError(f"Expected a folder for the results. Received {str(out)!r}, which is a file.")
     if any(path.is_dir() and path.resolve() == out.resolve() for path in paths):
@@ -189,7 +201,6 @@ def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
         if not found:
             raise FileNotFoundError(f"Expected a folder that holds images. Received {str(path)!r} without one.")
         files += found
-    check_names(files)
     return files
 
 

@@ -77,7 +77,8 @@ def save(
         input_dtype: Dtype of the raw images: `"float32"`, `"uint8"`, `"uint16"` or `"int16"`.
         precision: `"float32"` or `"bfloat16"`, in which the layers compute; by default as in training. The
             description states the largest difference to float32.
-        averaging: Test-time averaging over `"flips"`, `"rotations"` or all symmetries of the `"square"`, see `predict`.
+        averaging: Test-time averaging over `"flips"`, `"rotations"` or all symmetries of the `"square"`, see `predict`;
+            `"rotations7"` turns whole images, which no graph of tiles can.
         max_pixels: The most pixels of an encoded image. Its header tells, so a larger one is never decoded.
         warm_up: Heights and widths of images that the server segments, by each signature, before it lets clients in;
             by default one that fills a tile, `()` for none.

@@ -60,8 +60,12 @@ Watershed = Annotated[
     ),
 ]
 Averaging = Annotated[
-    Literal["none", "flips", "rotations", "square"],
-    typer.Option("--averaging", "--tta", help="Test-time averaging; the square's symmetries are eight."),
+    Literal["none", "flips", "rotations", "square", "rotations7"],
+    typer.Option(
+        "--averaging",
+        "--tta",
+        help="Test-time averaging; the square's symmetries are eight, rotations7 turns whole images by 360/7 degrees.",
+    ),
 ]
 ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
 

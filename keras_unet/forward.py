@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_unet.rotated import ROTATIONS
+
 Forward = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -40,25 +42,39 @@ AVERAGING = {
 quarter turns; `"square"`: all eight."""
 
 
-def check_averaging(name: str) -> str:
-    """Return `name`; a `ValueError` unless it is one of `AVERAGING`."""
-    if name not in AVERAGING:
-        raise ValueError(f"Expected averaging among {', '.join(AVERAGING)}. Received {name!r}.")
+def check_averaging(name: str, *, whole_images: bool = False) -> str:
+    """Return `name`; a `ValueError` unless it is one of `AVERAGING`, or for whole images in memory of `ROTATIONS`."""
+    legal = [*AVERAGING, *(ROTATIONS if whole_images else ())]
+    if name not in legal:
+        why = (
+            ", which turns whole images in memory: neither tiles nor an exported graph can" if name in ROTATIONS else ""
+        )
+        raise ValueError(f"Expected averaging among {', '.join(legal)}. Received {name!r}{why}.")
     return name
 
 
 def probabilities(model: Any, averaging: str = "none") -> tuple[Forward, tf.TensorSpec]:
     """A function from tiles to class probabilities, and what it gives per pixel: `(num_classes,)` float32."""
-    function = tf.sigmoid if model.num_classes == 1 else tf.nn.softmax
-    return lambda tiles: function(_logits(model, tiles, averaging)), tf.TensorSpec((model.num_classes,), tf.float32)
+    function, pixel = logits(model, averaging)
+    return lambda tiles: from_logits(function(tiles)), pixel
+
+
+def logits(model: Any, averaging: str = "none") -> tuple[Forward, tf.TensorSpec]:
+    """A function from tiles to logits, and what it gives per pixel: `(num_classes,)` float32."""
+    return lambda tiles: _logits(model, tiles, averaging), tf.TensorSpec((model.num_classes,), tf.float32)
+
+
+def from_logits(scores: tf.Tensor) -> tf.Tensor:
+    """Probabilities of logits `(…, num_classes)`: their softmax, or the sigmoid of a single one."""
+    return tf.sigmoid(scores) if scores.shape[-1] == 1 else tf.nn.softmax(scores)
 
 
 def classes(model: Any, averaging: str = "none") -> tuple[Forward, tf.TensorSpec]:
     """A function from tiles to class ids, and what it gives per pixel: one uint8. One logit: class 1 is p > 0.5."""
 
     def forward(tiles: tf.Tensor) -> tf.Tensor:
-        logits = _logits(model, tiles, averaging)
-        ids = logits[..., 0] > 0.0 if model.num_classes == 1 else tf.argmax(logits, axis=-1, output_type=tf.int32)
+        scores = _logits(model, tiles, averaging)
+        ids = scores[..., 0] > 0.0 if model.num_classes == 1 else tf.argmax(scores, axis=-1, output_type=tf.int32)
         return tf.cast(ids, tf.uint8)
 
     return forward, tf.TensorSpec((), tf.uint8)

@@ -55,7 +55,7 @@ def predict_file(
         output: `"classes"` for class ids, `(height, width)` uint8, or `"probabilities"`, `(height, width, num_classes)`
             float32. For `num_classes` 1, class 1 is p > 0.5.
         batch_size: The most tiles in one call of the net.
-        averaging: Test-time averaging as in `predict`.
+        averaging: Test-time averaging as in `predict`, except `"rotations7"`, which turns whole images in memory.
         level: Level of a pyramid; 0 is the largest.
         compress: Whether to compress the target, losslessly.
         resume: Whether to go on with a partial result; otherwise it is thrown away.

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_unet.forward import Forward, check_averaging, probabilities
+from keras_unet.forward import Forward, check_averaging, from_logits, logits, probabilities
 from keras_unet.geometry import Geometry
+from keras_unet.rotated import ROTATIONS, averaged_scores
 from keras_unet.tile_sizes import check_batch_size, check_tile, default_tile, free_memory, tile_context
 
 # Weak keys: a model that is dropped takes its compiled functions along.
@@ -152,7 +153,9 @@ def predict(
             at most 1024.
         batch_size: The most tiles in one call of the net; pays on a GPU.
         averaging: Test-time averaging: logits are averaged over `"flips"` (4), `"rotations"` (4) or `"square"` (all 8
-            symmetries) of each tile, at as many times the cost.
+            symmetries) of each tile, at as many times the cost; or over `"rotations7"`, seven versions of the whole
+            image in steps of 360/7 degrees, our reading of the paper's "7 rotated versions". Turned versions are read
+            bilinearly, are larger by their corners and by the net's margin, and are held in memory one at a time.
 
     Returns:
         `(height, width, num_classes)` float32, or `(batch, height, width, num_classes)` for a batch: softmax, or the
@@ -164,14 +167,30 @@ def predict(
     Reference:
         Ronneberger, Fischer, Brox: U-Net, MICCAI 2015, figure 2.
     """
-    check_averaging(averaging)
+    check_averaging(averaging, whole_images=True)
     pixels = _checked_image(image, model.channels)
     tiler = tiler_for(model, tile, batch_size)
     batch = pixels if pixels.ndim == 4 else pixels[None]
-    result: npt.NDArray[np.float32] = _compiled_for(model, tiler, pixels.dtype, averaging)(
-        tf.convert_to_tensor(batch)
-    ).numpy()
+    if averaging in ROTATIONS:
+        result = np.empty((*batch.shape[:3], model.num_classes), np.float32)
+        for index, whole in enumerate(batch):
+            result[index] = _averaged_over_versions(model, tiler, whole, averaging)
+    else:
+        result = _compiled_for(model, tiler, pixels.dtype, averaging)(tf.convert_to_tensor(batch)).numpy()
     return result if pixels.ndim == 4 else result[0]
+
+
+def _averaged_over_versions(
+    model: Any, tiler: Tiler, image: npt.NDArray[Any], averaging: str
+) -> npt.NDArray[np.float32]:
+    """`(height, width, num_classes)` probabilities of an image, its rotated versions segmented one after the other."""
+    segment = _compiled_for(model, tiler, np.dtype(np.float32), None)
+
+    def scores(version: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        return np.asarray(segment(tf.convert_to_tensor(version[None].astype(np.float32, copy=False)))[0])
+
+    averaged = averaged_scores(image, ROTATIONS[averaging], model.geometry, scores)
+    return np.asarray(from_logits(tf.convert_to_tensor(averaged)))
 
 
 def tiler_for(
@@ -258,15 +277,20 @@ def _ceil_div(a: Any, b: Any) -> Any:
     return (a + b - 1) // b
 
 
-def _compiled_for(model: Any, tiler: Tiler, dtype: np.dtype[Any], averaging: str) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The compiled function of a model; open axes, so that each image size does not cost another trace."""
+def _compiled_for(
+    model: Any, tiler: Tiler, dtype: np.dtype[Any], averaging: str | None
+) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The compiled function of a model, for logits if `averaging` is None.
+
+    Its axes are open, so that each image size does not cost another trace.
+    """
     functions = _compiled.setdefault(model, {})
     key = (tiler, dtype.str, averaging)
     if key not in functions:
         weak = ref(model)
 
         def segment(images: tf.Tensor) -> tf.Tensor:
-            return tiler(images, *probabilities(weak(), averaging))
+            return tiler(images, *(logits(weak()) if averaging is None else probabilities(weak(), averaging)))
 
         images = tf.TensorSpec((None, None, None, model.channels), dtype)
         functions[key] = tf.function(segment, input_signature=[images], autograph=False)

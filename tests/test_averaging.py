@@ -78,5 +78,6 @@ def test_a_symmetry_is_undone():
 
 
 def test_an_unknown_averaging_is_refused():
-    with pytest.raises(ValueError, match="Expected averaging among none, flips, rotations, square. Received 'all'"):
+    legal = "none, flips, rotations, square, rotations7"
+    with pytest.raises(ValueError, match=f"Expected averaging among {legal}. Received 'all'"):
         predict(net(), noise(9, 9), averaging="all")

@@ -123,7 +123,7 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
         from keras_unet.forward import check_averaging
         from keras_unet.tiling import predict
 
-        check_averaging(averaging)
+        check_averaging(averaging, whole_images=True)
         net = load_keras(path)
         return Segmenter(
             lambda image: predict(net, image, tile=tile, averaging=averaging), net.value_range, net.num_classes

@@ -33,7 +33,10 @@ def _finite(value: float | None) -> float | None:
 
 Source = Annotated[
     str,
-    typer.Argument(help="Preset (folder, synthetic, isbi2012, isbi2012-small, dic-hela, dic-hela-small) or TOML file."),
+    typer.Argument(
+        help="Preset (folder, synthetic, isbi2012, isbi2012-small, dic-hela, dic-hela-small, phc, dsb2018-small) or "
+        "TOML file."
+    ),
 ]
 Images = Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")]
 Changes = Annotated[

@@ -1,6 +1,7 @@
 """Configurations: presets, overrides, refusals that help, the round trip through a file."""
 
 import tomllib
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,24 @@ def refused(values: dict, match: str) -> None:
 
 
 def test_the_promised_presets_are_there_and_all_load() -> None:
-    assert {"isbi2012", "isbi2012-small", "synthetic"} <= set(presets())
+    assert {"isbi2012", "isbi2012-small", "synthetic", "phc", "dsb2018-small"} <= set(presets())
     for name in presets():
         assert isinstance(load_config(name), Config)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_a_preset_tells_its_command_cost_and_score_first(name: str) -> None:
+    head = (files("keras_unet.training") / "presets" / f"{name}.toml").read_text().partition("\n[")[0]
+    assert f"\n# Command:  keras-unet train {name} " in head
+    assert "\n# Time:     " in head
+
+
+@pytest.mark.parametrize("name", ["dic-hela", "isbi2012", "phc"])
+def test_presets_for_gpus_are_the_paper_s_net_and_optimizer(name: str) -> None:
+    config = load_config(name)
+    assert (config.model.filters, config.model.depth, config.model.padding) == (64, 4, "valid")
+    assert (config.optimizer.name, config.optimizer.momentum) == ("sgd", 0.99)
+    assert (config.training.input_size, config.training.batch_size) == (572, 1)
 
 
 def test_the_preset_of_the_paper_has_the_paper_s_numbers() -> None:

@@ -277,6 +277,26 @@ def test_presets_validate_on_gold_frames_that_they_do_not_train_on(real_data, pr
         np.testing.assert_array_equal(sample.labels.clip(0), tifffile.imread(gold))
 
 
+def test_preset_of_phase_contrast_learns_from_silver_and_is_judged_by_gold(real_data):
+    settings = load_config("phc", [f"data.path={real_data / 'PhC-C2DL-PSC'}"]).data
+    parts = split(load_data(settings), settings)
+    assert [Path(name).stem for name in parts.train.names] == [f"t{number}" for number in range(150, 251, 10)]
+    assert parts.validate is not None
+    assert [Path(name).stem for name in parts.validate.names] == ["t098", "t122"]
+    for part, truth in ((parts.train, "01_ST"), (parts.validate, "01_GT")):
+        for sample in part:
+            mask = Path(sample.name).parents[1] / truth / "SEG" / Path(sample.name).name.replace("t", "man_seg", 1)
+            np.testing.assert_array_equal(sample.labels.clip(0), tifffile.imread(mask))
+
+
+def test_preset_of_nuclei_keeps_a_fifth_of_the_images_for_validation(real_data):
+    settings = load_config("dsb2018-small", [f"data.path={real_data / 'dsb2018'}"]).data
+    parts = split(load_data(settings), settings)
+    assert parts.validate is not None
+    assert (len(parts.train), len(parts.validate)) == (33, 9)
+    assert not set(parts.train.names) & set(parts.validate.names)
+
+
 def test_sparse_gold_truth_of_fluorescent_nuclei_ignores_the_rest(real_data):
     data = load("cell_tracking", real_data / "Fluo-N2DL-HeLa")
     silver = load("cell_tracking", real_data / "Fluo-N2DL-HeLa", truth="silver")

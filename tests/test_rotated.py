@@ -3,7 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
+from test_cli import mistake, run
 
 import keras_unet as ku
 from keras_unet import export
@@ -141,3 +143,27 @@ def test_graphs_of_tiles_refuse_it(tmp_path):
     with pytest.raises(ValueError, match=sentence):
         ku.predict_file(model, tmp_path / "a.tif", tmp_path / "b.tif", averaging="rotations7")
     assert not list(tmp_path.iterdir())
+
+
+def test_the_commands_take_it_where_images_are_whole_and_tell_where_not(tmp_path):
+    model, image = net(filters=2, depth=1, value_range=(0, 255)), (scene(40)[..., 0] * 255).clip(0, 255)
+    model.save(tmp_path / "net.keras")
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        tifffile.imwrite(tmp_path / folder / "a.tif", (image > 128).astype(np.uint8) if folder == "labels" else image)
+    averaging = ("--averaging", "rotations7")
+    done = run("predict", "net.keras", "images", "--out", "out", *averaging, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = np.moveaxis(tifffile.imread(tmp_path / "out" / "a_probabilities.tif"), 0, -1)
+    np.testing.assert_allclose(found, predict(model, image, averaging="rotations7"), atol=1e-5)
+    done = run("evaluate", "net.keras", "--data", ".", "--label-kind", "classes", *averaging, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    for command in (
+        ("export", "net.keras", "models"),
+        ("predict", "net.keras", "images", "--stream", "--out", "parts"),
+    ):
+        assert "Received 'rotations7', which turns whole images in memory" in mistake(
+            *command, *averaging, cwd=tmp_path
+        )
+    assert not (tmp_path / "models").exists()
+    assert not (tmp_path / "parts").exists()

@@ -30,6 +30,7 @@ _MODULES = (
     "distribution",
     "evaluation",
     "failures",
+    "history",
     "loop",
     "monitoring",
     "optimizers",

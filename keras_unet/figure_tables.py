@@ -32,6 +32,7 @@ _SALIENT = {
     "mae": "MAE",
     "hce": "HCE",
 }
+_OTHERS = {"pixel_accuracy": "pixel accuracy", "auc": "AUC", "seg": "SEG", "det": "DET"}
 _ALL = "all images"
 
 
@@ -66,7 +67,7 @@ def write_csv(path: Path, figures: Figures, by_image: Mapping[str, Figures]) -> 
     Raises:
         OSError: If the file cannot be written.
     """
-    rows = [{"image": name, **_flat(one)} for name, one in {**by_image, _ALL: figures}.items()]
+    rows = [{"image": name, **flat(one)} for name, one in {**by_image, _ALL: figures}.items()]
     text = io.StringIO()
     table = csv.DictWriter(text, list(rows[-1]), lineterminator="\n")
     table.writeheader()
@@ -74,11 +75,26 @@ def write_csv(path: Path, figures: Figures, by_image: Mapping[str, Figures]) -> 
     write_text(path, text.getvalue())
 
 
-def _flat(figures: Figures) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(figures: Figures) -> dict[str, Any]:
+    """Figures of one level: one by class becomes one for each class, such as `iou.cell`."""
+    one_level: dict[str, Any] = {}
     for name, value in figures.items():
-        flat |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
-    return flat
+        one_level |= {f"{name}.{key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
+    return one_level
+
+
+def title(name: str) -> str:
+    """What a figure of `flat` is called in a heading, such as `mean IoU` or `IoU, cell`."""
+    name, _, class_name = name.partition(".")
+    known = {**_COLUMNS, **_ERRORS, **_CURVES, **_SALIENT, **_OTHERS}
+    bare = name.removeprefix("mean_")
+    if name != bare and bare in known:
+        return f"mean {known[bare]}"
+    stem = next((stem for stem in _CURVES if name.startswith(f"{stem}_")), None)
+    if stem is not None:
+        return f"{known[stem]} {name.removeprefix(f'{stem}_')}"
+    called = known.get(name, name.replace("_", " "))
+    return f"{called}, {class_name}" if class_name else called
 
 
 def _class_table(figures: Figures) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from keras_unet.figure_tables import format_table, write_csv, write_json
+from keras_unet.figure_tables import flat, format_table, title, write_csv, write_json
 from keras_unet.figures import (
     DEFAULT,
     GROUPS,
@@ -156,3 +156,8 @@ def test_probabilities_of_nan_are_refused_whatever_is_asked() -> None:
     chance = np.full((1, 2, 3), np.nan, np.float32)
     with pytest.raises(ValueError, match="three: expected probabilities. Received NaN"):
         judge("three", (np.zeros((1, 2), np.int32),) * 2, chance, 3)
+
+
+def test_figures_are_called_as_in_the_table_of_evaluate() -> None:
+    figures = flat({"mean_iou": 1, "iou": {"cell": 1}, "v_rand_split": 1, "seg": 1, "touching_pairs": 1})
+    assert [title(name) for name in figures] == ["mean IoU", "IoU, cell", "V_rand split", "SEG", "touching pairs"]

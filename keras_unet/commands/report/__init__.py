@@ -1,0 +1,1 @@
+"""`keras-unet report`: runs as one HTML page that needs nothing else, for reading in a browser."""

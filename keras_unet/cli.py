@@ -255,20 +255,20 @@ def evaluate(
     if truth is not None:
         given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
         _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
-        from keras_unet.commands.evaluation import judge_results, report
+        from keras_unet.commands import evaluation
 
-        judged, scope = judge_results(model, truth, objects, result_kind=result_kind, **reading)
+        judged, scope = evaluation.judge_results(model, truth, objects, result_kind=result_kind, **reading)
     else:
         if result_kind is not None:
             raise typer.BadParameter("Expected --truth with --result-kind. Received none.")
         options = _reading_options(data, dataset, label_kind, ignore_label)
         _import_tensorflow()
-        from keras_unet.commands.evaluation import judge_model, report
+        from keras_unet.commands import evaluation
         from keras_unet.training.evaluation import validation_data
 
         images = validation_data(model) if data is None else _load(dataset or "folder", data, options)
-        judged, scope = judge_model(model, images, objects, names, tile, averaging)
-    typer.echo(report(judged, scope, names, csv_file, json_file))
+        judged, scope = evaluation.judge_model(model, images, objects, names, tile, averaging)
+    typer.echo(evaluation.report(judged, scope, names, csv_file, json_file))
 
 
 @app.command()
@@ -282,6 +282,29 @@ def tune(
     from keras_unet.commands.evaluation import tune_run
 
     typer.echo(tune_run(run, tile, averaging))
+
+
+@app.command()
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, finished or not.", metavar="RUN")],
+    out: Annotated[Path, typer.Option(help="The page, an HTML file.")] = Path("report.html"),
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data lie now; by default where each run's configuration says.")
+    ] = None,
+    worst: Annotated[int, typer.Option(help="Validation images to show of each run, the worst first.", min=0)] = 4,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is no report; an earlier report always is.")
+    ] = False,
+) -> None:
+    """Write one HTML page on runs: settings, curves, figures of each validation image, pictures of the worst."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"Expected a file name in .html for --out. Received {str(out)!r}.")
+    _import_tensorflow()
+    from keras_unet.commands.report.page import write_report
+
+    for sentence in write_report(runs, out, data=data, worst=worst, overwrite=overwrite):
+        typer.echo(sentence)
+    typer.echo(f"Report: {out}")
 
 
 @app.command()

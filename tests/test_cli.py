@@ -25,6 +25,7 @@ COMMANDS = (
     "train",
     "evaluate",
     "tune",
+    "report",
     "predict",
     "export",
     "segment",

@@ -44,7 +44,7 @@ def tiny(**changes: Any) -> Config:
     }
     for key, value in changes.items():
         section, name = key.split("_", 1)
-        values[section][name] = value
+        values.setdefault(section, {})[name] = value
     return config_from_dict(values)
 
 

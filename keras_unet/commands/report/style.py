@@ -28,7 +28,7 @@ dd{margin:0;overflow-wrap:anywhere}
 figure{margin:0;min-width:0}
 figcaption{font-weight:600;font-size:.95rem}
 h4{margin:0 0 .4rem;overflow-wrap:anywhere}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1.2rem}
+.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:1.2rem;margin-bottom:1.4rem}
 .chart svg[role]{display:block;width:100%;height:auto}
 svg text{font-size:12px;fill:var(--faint)}
 .grid{stroke:var(--rule);stroke-width:1}
@@ -50,7 +50,7 @@ table{border-collapse:collapse;font-size:.88rem;font-variant-numeric:tabular-num
 th,td{padding:.28rem .55rem;border-bottom:1px solid var(--rule);text-align:right;white-space:nowrap}
 thead th{color:var(--faint);font-weight:600;vertical-align:bottom;white-space:normal}
 th:first-child{text-align:left;padding-left:0}
-tbody th{font-weight:500;max-width:22rem;white-space:normal;overflow-wrap:anywhere;min-width:7rem}
+tbody th{font-weight:500;max-width:22rem;white-space:normal;overflow-wrap:anywhere;min-width:min(12rem,30vw)}
 .case{margin:1rem 0 1.6rem;padding:.8rem;background:var(--panel);border-radius:.4rem}
 .panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(11rem,45%),1fr));gap:.6rem;margin:.5rem 0}
 .panels figcaption{font-weight:normal;font-size:.82rem;color:var(--faint)}

@@ -89,10 +89,20 @@ def test_other_addresses_are_refused(address: str) -> None:
         config_from_dict({"training": {"data_service": [address]}})
 
 
-@pytest.mark.parametrize("text", ["grpc://127.0.0.1:24199", "5000", "host", ":5000"])
+@pytest.mark.parametrize("text", ["5000", "host", ":5000", "http://host:5000"])
 def test_a_machine_takes_host_and_port_and_is_answered_with_what_it_was_given(text: str) -> None:
     with pytest.raises(ValueError, match=f"Expected HOST:PORT, such as .* Received '{text}'"):
         serve(text)
+
+
+def test_a_machine_takes_its_address_as_trainers_write_it_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(host: str, port: int) -> None:
+        raise OSError(f"{host} and {port}")
+
+    monkeypatch.setattr("keras_unet.commands.data_worker.InputMachine", refuse)
+    for text in ("10.0.0.7:5000", "grpc://10.0.0.7:5000"):
+        with pytest.raises(OSError, match="^10.0.0.7 and 5000$"):
+            serve(text)
 
 
 def test_a_machine_that_was_started_anew_ends_the_run_with_a_sentence() -> None:

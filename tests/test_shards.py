@@ -256,7 +256,8 @@ def test_a_record_that_is_damaged_ends_a_run_with_a_sentence(tmp_path: Path) -> 
         "training": {"steps": 20, "batch_size": 2, "input_size": 32},
     }
     with pytest.raises(
-        ValueError, match=r"shards: Expected the records that .* Received: corrupted record at \d+\. Once"
+        ValueError,
+        match=r"shard-00000\.tfrecord: Expected the records that .* Received: corrupted record at \d+\. Once",
     ):
         training.run(config_from_dict(sections), tmp_path / "run", say=lambda line: None)
 

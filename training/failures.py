@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from keras_unet.datasets.sharded import Records
 from keras_unet.files import written_aside
 from keras_unet.geometry import Geometry
 
 from .config import Config, Training
+from .split import load_data
 
 
 def keep_batch(folder: Path, dataset: tf.data.Dataset, number: int) -> Path:
@@ -27,7 +29,7 @@ def keep_batch(folder: Path, dataset: tf.data.Dataset, number: int) -> Path:
     return path
 
 
-_RECORD = re.compile(r"(corrupted|truncated) record at \d+")
+_RECORD = re.compile(r"(?:corrupted|truncated) record at (\d+)")
 _FORGOTTEN = "Unknown iteration client"  # how a dispatcher of tf.data service answers that has been restarted
 
 
@@ -43,7 +45,7 @@ def input_explained(config: Config) -> Iterator[None]:
         yield
     except tf.errors.DataLossError as error:
         raise ValueError(
-            f"{config.data.path or 'shards'}: Expected the records that keras-unet shard wrote. Received: "
+            f"{_damaged(config, error)}: Expected the records that keras-unet shard wrote. Received: "
             f"{_last_line(error)}. Once the shards are whole again, the same command goes on from the last checkpoint."
         ) from error
     except tf.errors.OpError as error:
@@ -55,6 +57,17 @@ def input_explained(config: Config) -> Iterator[None]:
             f"Expected keras-unet data-worker to go on at {which}. Received one that was started anew, which knows "
             "nothing of this run. The same command goes on from the last checkpoint."
         ) from error
+
+
+def _damaged(config: Config, error: tf.errors.OpError) -> str:
+    """The shard that was damaged, or the folder of shards if it cannot be told."""
+    found = _RECORD.search(error.message)
+    try:
+        samples = load_data(config.data).samples if found else None
+    except (ValueError, OSError):  # the folder has changed meanwhile
+        samples = None
+    shard = samples.unreadable_shard(int(found[1])) if found and isinstance(samples, Records) else None
+    return shard or config.data.path or "shards"
 
 
 def _last_line(error: tf.errors.OpError) -> str:

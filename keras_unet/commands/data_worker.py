@@ -10,14 +10,16 @@ def serve(address: str) -> None:
     """Serve until the process is ended.
 
     Args:
-        address: `host:port` by which trainers reach this machine; the port above is taken too.
+        address: `host:port` by which trainers reach this machine, `grpc://` before it or not; the port above is taken
+            too.
 
     Raises:
         ValueError: If it has another form.
         OSError: If a port cannot be had.
     """
-    check_address(f"{SCHEME}{address}")
-    host, _, port = address.rpartition(":")
+    name = address.removeprefix(SCHEME)
+    check_address(f"{SCHEME}{name}")
+    host, _, port = name.rpartition(":")
     machine = InputMachine(host, int(port))
     print(f'Making batches for trainers with training.data_service = ["{machine.address}"].', flush=True)
     threading.Event().wait()  # TensorFlow's own join is deaf to Ctrl-C

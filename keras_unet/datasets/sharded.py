@@ -92,6 +92,16 @@ class Records(Sequence[Sample]):
         names = tuple(self.names[i] for i in chosen)
         return replace(self, names=names, columns={key: column[chosen] for key, column in self.columns.items()})
 
+    def unreadable_shard(self, offset: int) -> str | None:
+        """The shard with a record at this byte that cannot be read, which TensorFlow does not name; None if all can."""
+        first, length = self.columns["offset"], self.columns["length"]
+        for position in np.flatnonzero((first <= offset) & (offset < first + length)):
+            try:
+                self[int(position)]
+            except ValueError:
+                return self.paths[int(self.columns["shard"][position])]
+        return None
+
     def tensors(self, index: Any) -> tuple[Any, Any, Any]:
         """One sample within a graph.
 

@@ -16,6 +16,7 @@ from keras_unet.arguments import whole_number
 from keras_unet.augment import AugmentationSettings, TileAugmenter, draw
 from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.geometry import Geometry
+from keras_unet.sampling import SAMPLINGS, Sampling, window_corner
 from keras_unet.tile_warp import TileWarp
 
 __all__ = ["ClassWeights", "Example", "class_balance", "prepare", "tile_warp", "training_dataset", "validation_dataset"]
@@ -58,11 +59,12 @@ def training_dataset(
     workers: int = 1,
     stride: int = 1,
     cut_only: bool = False,
+    sampling: Sampling = "uniform",
 ) -> tf.data.Dataset:
     """Augmented tiles without end, for `model.fit(dataset, steps_per_epoch=…)`.
 
     An epoch shows each image once, in an order of its own. The output window of a tile lies at random inside its
-    image; what the net needs beyond the image is mirrored.
+    image (see `sampling`); what the net needs beyond the image is mirrored.
 
     Args:
         examples: From `prepare`; images may differ in size.
@@ -77,6 +79,8 @@ def training_dataset(
         workers: How many there are. Each gets its equal share of every batch, and makes no other tile.
         stride: From one batch to the next; above 1 the batches in between are left to others.
         cut_only: Whether to leave the warp to `tile_warp`, which an accelerator may do.
+        sampling: Where in its image a window lies before it is varied: anywhere (`"uniform"`), or with a pixel in it
+            that counts (`"annotated"`) or that is foreground (`"foreground"`), see `window_corner`.
 
     Returns:
         `(image, label, weight)`: `(batch, input_size, input_size, channels)` float32 raw pixels, and
@@ -95,9 +99,11 @@ def training_dataset(
             f"Expected a worker from 0 to workers - 1, and batch_size a multiple of workers. Received worker {worker} "
             f"of {workers} workers, batch_size {batch_size}."
         )
+    if sampling not in SAMPLINGS:
+        raise ValueError(f"Expected sampling among {', '.join(SAMPLINGS)}. Received {sampling!r}.")
     calls = tf.data.AUTOTUNE if parallel_calls is None else whole_number(parallel_calls, "parallel_calls", 1)
     source = examples if isinstance(examples, ExampleSource) else _InMemory(examples)
-    element = _element_maker(source, geometry, input_size, settings or AugmentationSettings(), seed, cut_only)
+    element = _element_maker(source, geometry, input_size, settings or AugmentationSettings(), seed, cut_only, sampling)
     share = batch_size // workers
 
     def of_share(number: tf.Tensor) -> Any:
@@ -139,6 +145,7 @@ def _element_maker(
     settings: AugmentationSettings,
     seed: int,
     cut_only: bool,
+    sampling: Sampling,
 ) -> Callable[[tf.Tensor], Any]:
     """A function from an element's number to its tile, or what a tile is made of."""
     output_size = geometry.output_size(input_size)
@@ -158,9 +165,7 @@ def _element_maker(
         index = tf.random.experimental.index_shuffle(position, order, len(source) - 1)
         image, label, weight = source.tensors(index)
         place, variation = tf.unstack(tf.random.split(tf.stack([tf.constant(seed, tf.int64), number]), 2))
-        free = tf.cast(tf.shape(label) - output_size, tf.float32)
-        # Where the image is no larger than the window the tile sits in its middle.
-        corner = tf.where(free > 0, tf.floor(tf.random.stateless_uniform([2], place) * (free + 1.0)), free // 2.0)
+        corner = window_corner(label, weight, output_size, place, sampling)
         centre, drawn = corner + (output_size - 1) / 2, draw(variation, settings)
         return make(image, label, weight, centre=centre, drawn=drawn)
 

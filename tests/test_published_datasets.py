@@ -413,6 +413,30 @@ def test_observers_of_chase_are_told_by_their_files(tmp_path):
         assert "no field-of-view masks" in data.notes[1]
 
 
+def test_pixels_on_which_observers_differ_are_ignored_if_asked(tmp_path):
+    save(tmp_path / "Image_01L.jpg", picture(3))
+    for who, count in (("1st", 10), ("2nd", 20)):
+        save(tmp_path / f"Image_01L_{who}HO.png", np.tile(np.arange(SIZE) < count, (SIZE, 1)))
+    data = load("retina", tmp_path, observer="agreed")
+    expected = np.where(np.arange(SIZE) < 10, 1, np.where(np.arange(SIZE) < 20, 255, 0))
+    np.testing.assert_array_equal(data[0].labels, np.tile(expected, (SIZE, 1)))
+    assert data.ignore_label == 255
+    assert data.notes[0] == "CHASE_DB1: 1 labelled images, both observers."
+
+
+def test_observers_of_drive_agree_within_the_field_of_view(tmp_path):
+    drive(tmp_path, "test", ("1st_manual/21_manual1", "2nd_manual/21_manual2"))
+    labels = load("retina", tmp_path / "test", observer="agreed")[0].labels
+    np.testing.assert_array_equal(labels, load("retina", tmp_path / "test")[0].labels)
+
+
+def test_observers_of_chase_differ_on_real_vessels(real_data):
+    agreed = load("retina", real_data / "CHASEDB1", observer="agreed", in_memory=False)[0].labels
+    first, second = (load("retina", real_data / "CHASEDB1", observer=who, in_memory=False)[0].labels for who in (1, 2))
+    np.testing.assert_array_equal(agreed == 255, first != second)
+    np.testing.assert_array_equal(agreed == 1, (first == 1) & (second == 1))
+
+
 def test_observers_of_stare_are_told_by_their_folders(tmp_path):
     save(tmp_path / "stare-images" / "im0001.ppm", picture(3))
     save(tmp_path / "labels-ah" / "im0001.ah.ppm", squares((2, 2), dtype=np.uint8) * 255)
@@ -430,7 +454,7 @@ def test_packed_images_of_stare_are_to_be_unpacked(tmp_path):
 
 @pytest.mark.parametrize("observer", [0, 3, "1st", True])
 def test_observer_that_never_was_is_refused(tmp_path, observer):
-    with pytest.raises(ValueError, match="Expected observer 1 or 2. Received"):
+    with pytest.raises(ValueError, match='Expected observer 1 or 2, or "agreed". Received'):
         load("retina", tmp_path, observer=observer)
 
 

@@ -183,6 +183,9 @@ class Training(Section):
         accumulate: Batches whose gradients are averaged for one update: that of a batch `accumulate` times as large,
             in the memory of one. Batch normalization and float16's loss scale still see one batch at a time.
         input_size: Height and width of a training tile in pixels.
+        sampling: Where in its image a tile's output window lies before it is varied: `"uniform"` anywhere;
+            `"annotated"` with a pixel in it that is not ignored, for labels that cover little of an image;
+            `"foreground"` with a pixel of an object, for objects that are few.
         seed: Of initial weights, order, augmentation and dropout.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         xla: Whether the step is compiled by XLA; slower for convolutions on a CPU.
@@ -208,6 +211,7 @@ class Training(Section):
     batch_size: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
     accumulate: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
     input_size: Pixels = 572
+    sampling: Literal["uniform", "annotated", "foreground"] = "uniform"
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: bool = False

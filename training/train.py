@@ -208,6 +208,7 @@ def build_datasets(
                 workers=workers.count,
                 stride=stride,
                 cut_only=config.training.augment_on == "device",
+                sampling=config.training.sampling,
             )
 
         machines = config.training.data_service

@@ -1,1 +1,1 @@
-"""What the subcommands of `keras-unet` do; the only place of the library that uses training and export."""
+"""What the subcommands of `keras-unet` do. Here and in `keras_unet.cli` alone the library uses training and export."""

@@ -1,0 +1,166 @@
+"""Subcommands that judge: evaluate, tune, report."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from keras_unet.cli.mistakes import wrong_use
+from keras_unet.cli.option_types import Averaging, MinSize, Threshold, Tile, Watershed
+from keras_unet.cli.tensorflow_start import import_tensorflow
+
+
+def evaluate(
+    model: Annotated[
+        Path,
+        typer.Argument(
+            help="A run folder, a .keras file or an exported model; with --truth results: folder, stack or 'pattern'.",
+            metavar="MODEL",
+        ),
+    ],
+    data: Annotated[Path | None, typer.Option(help="Labelled images; by default the run's validation set.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(
+            help="How to read --data: folder (the default), isbi2012, cell_tracking, dsb2018, retina, axondeepseg, "
+            "drosophila_vnc, kvasir or shards."
+        ),
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Labels of the results that stand in place of MODEL; loads no TensorFlow.")
+    ] = None,
+    label_kind: Annotated[
+        str | None,
+        typer.Option(
+            help="Labels in --data or --truth: binary, classes or instances; by default told from their values."
+        ),
+    ] = None,
+    ignore_label: Annotated[int | None, typer.Option(help="Label of the pixels to leave out.")] = None,
+    result_kind: Annotated[
+        str | None,
+        typer.Option(help="With --truth: labels or probabilities; by default floats are probabilities."),
+    ] = None,
+    metrics: Annotated[
+        str | None,
+        typer.Option(help="Names with commas between, or overlap, em, cells, boundary, salient.", metavar="NAMES"),
+    ] = None,
+    threshold: Threshold = None,
+    min_size: MinSize = None,
+    watershed: Watershed = None,
+    tile: Tile = None,
+    averaging: Averaging = "none",
+    csv_file: Annotated[
+        Path | None, typer.Option("--csv", help="Write figures of each image and of all as a table.")
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write figures of each image and of all.")] = None,
+) -> None:
+    """Print figures of a model or of results: IoU, Dice, errors of EM stacks, touching objects told apart, and more."""
+    names = None if metrics is None else _metric_names(metrics)
+    reading: dict[str, Any] = {"label_kind": label_kind, "ignore_label": ignore_label}
+    objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
+    if truth is not None:
+        given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
+        _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
+        from keras_unet.commands import evaluation
+
+        judged, scope = evaluation.judge_results(model, truth, objects, result_kind=result_kind, **reading)
+    else:
+        if result_kind is not None:
+            raise typer.BadParameter("Expected --truth with --result-kind. Received none.")
+        options = _reading_options(data, dataset, label_kind, ignore_label)
+        import_tensorflow()
+        from keras_unet.commands import evaluation
+        from keras_unet.training.evaluation import validation_data
+
+        images = validation_data(model) if data is None else _load(dataset or "folder", data, options)
+        judged, scope = evaluation.judge_model(model, images, objects, names, tile, averaging)
+    typer.echo(evaluation.report(judged, scope, names, csv_file, json_file))
+
+
+def tune(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")],
+    tile: Tile = None,
+    averaging: Averaging = "none",
+) -> None:
+    """Choose threshold, smallest size and components or watershed on a run's validation images, by SEG."""
+    import_tensorflow()
+    from keras_unet.commands.evaluation import tune_run
+
+    typer.echo(tune_run(run, tile, averaging))
+
+
+def report(
+    runs: Annotated[list[Path], typer.Argument(help="Run folders, finished or not.", metavar="RUN")],
+    out: Annotated[Path, typer.Option(help="The page, an HTML file.")] = Path("report.html"),
+    data: Annotated[
+        Path | None, typer.Option(help="Where the data lie now; by default where each run's configuration says.")
+    ] = None,
+    worst: Annotated[int, typer.Option(help="Validation images to show of each run, the worst first.", min=0)] = 4,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a file that is no report; an earlier report always is.")
+    ] = False,
+) -> None:
+    """Write one HTML page on runs: settings, curves, figures of each validation image, pictures of the worst."""
+    if out.suffix.lower() not in (".html", ".htm"):
+        raise typer.BadParameter(f"Expected a file name in .html for --out. Received {str(out)!r}.")
+    import_tensorflow()
+    from keras_unet.commands.report.page import write_report
+
+    for sentence in write_report(runs, out, data=data, worst=worst, overwrite=overwrite):
+        typer.echo(sentence)
+    typer.echo(f"Report: {out}")
+
+
+def _metric_names(text: str) -> list[str]:
+    from keras_unet.figures import check_metrics
+
+    names = [name.strip() for name in text.split(",")]
+    with wrong_use():
+        check_metrics(names)
+    return names
+
+
+def _check_comparison(given: list[str], label_kind: str | None, result_kind: str | None) -> None:
+    if given:
+        raise typer.BadParameter(f"Expected --truth without {given[0]}, which is for models. Received both.")
+    from keras_unet.commands.comparison import RESULT_KINDS
+    from keras_unet.datasets.labels import check_label_kind
+
+    with wrong_use():
+        if label_kind is not None:
+            check_label_kind(label_kind)
+        if result_kind not in (None, *RESULT_KINDS):
+            raise ValueError(f"Expected --result-kind {' or '.join(RESULT_KINDS)}. Received {result_kind!r}.")
+
+
+def _reading_options(
+    data: Path | None, dataset: str | None, label_kind: str | None, ignore_label: int | None
+) -> dict[str, Any]:
+    """How `datasets.load` is to read --data; wrong use is refused before anything is read."""
+    values = {"--dataset": dataset, "--label-kind": label_kind, "--ignore-label": ignore_label}
+    given = [option for option, value in values.items() if value is not None]
+    if data is None:
+        if given:
+            raise typer.BadParameter(f"Expected --data with {given[0]}, which says how to read it. Received none.")
+        return {}
+    from keras_unet import datasets
+    from keras_unet.datasets.labels import check_label_kind
+
+    with wrong_use():
+        datasets.check_name(dataset or "folder", data)
+        if label_kind is not None:
+            check_label_kind(label_kind)
+    of_folders = [option for option in given if option != "--dataset"]
+    if of_folders and dataset not in (None, "folder"):
+        raise typer.BadParameter(f"Expected {of_folders[0]} with the data set folder. Received it with {dataset}.")
+    options = {"label_kind": label_kind, "ignore_label": ignore_label}
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _load(dataset: str, path: Path, options: dict[str, Any]) -> Any:
+    from keras_unet import datasets
+
+    data = datasets.load(dataset, path, **options)
+    for note in data.notes:
+        typer.echo(note)
+    return data

@@ -1,0 +1,56 @@
+"""Options and arguments that several subcommands of `keras-unet` take."""
+
+import math
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+
+def finite(value: float | None) -> float | None:
+    """Refuse NaN and infinity, which bounds let through."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"Expected a finite number. Received {value}.")
+    return value
+
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        help="Preset (folder, synthetic, isbi2012, isbi2012-small, dic-hela, dic-hela-small, phc, dsb2018-small) or "
+        "TOML file."
+    ),
+]
+Images = Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")]
+Changes = Annotated[
+    list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
+Tile = Annotated[int | None, typer.Option(help="Input tile in pixels; the default suits the memory at hand.", min=1)]
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Foreground probability of an object; by default the one validated in training or tuned.",
+        min=0,
+        max=1,
+        callback=finite,
+    ),
+]
+MinSize = Annotated[int | None, typer.Option(help="Smallest object in pixels; by default 0, or as tuned.", min=0)]
+Watershed = Annotated[
+    bool | None,
+    typer.Option(
+        "--watershed/--components",
+        help="Part objects that hang together, or do not; by default components, or as tuned.",
+        show_default=False,
+    ),
+]
+Averaging = Annotated[
+    Literal["none", "flips", "rotations", "square", "rotations7"],
+    typer.Option(
+        "--averaging",
+        "--tta",
+        help="Test-time averaging; the square's symmetries are eight, rotations7 turns whole images by 360/7 degrees.",
+    ),
+]
+ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]

@@ -1,0 +1,86 @@
+"""What tests of the client share: nets to serve, addresses, servers that answer by a script."""
+
+import contextlib
+import socket
+import threading
+import time
+from functools import partial
+
+import keras
+import numpy as np
+import pytest
+
+from keras_unet import export
+from keras_unet.export.client import Client
+from keras_unet.unet import UNet
+
+TILE = 68
+QUANTUM = 1 / 65535  # of a probability that travels as PNG
+
+
+def noise(height, width, channels=1, dtype=np.uint8, seed=0):
+    high = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 255
+    return np.random.default_rng(seed).integers(0, high, (height, width, channels), endpoint=True).astype(dtype)
+
+
+def net(channels=1, num_classes=2, seed=0, **changes):
+    keras.utils.set_random_seed(seed)
+    return UNet((None, None, channels), num_classes, filters=2, depth=2, **changes)
+
+
+def save(model, base, **options):
+    return export.save(model, base, tile=TILE, verify=False, **options)
+
+
+connect = partial(Client, timeout=600.0)  # a busy machine is no fault
+
+
+def address(server, scheme):
+    if scheme == "grpc":
+        pytest.importorskip("tensorflow_serving.apis")
+    return getattr(server, scheme)
+
+
+schemes = pytest.mark.parametrize("scheme", ["rest", "grpc"])
+
+
+@contextlib.contextmanager
+def scripted(*parts, pause=0.05):
+    """The address of a server that answers everybody with these parts, or what they hold, one after the other."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # closed
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65536)
+                for part in parts:
+                    for piece in [part] if isinstance(part, bytes) else part:
+                        connection.sendall(piece)
+                    time.sleep(pause)
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield f"127.0.0.1:{listener.getsockname()[1]}"
+    listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
+DESCRIPTION = {
+    "format": 1,
+    "input": {"dtype": "float32", "channels": 1, "value_range": [0, 255]},
+    "num_classes": 2,
+    "geometry": {"depth": 2, "padding": "same", "upsampling": "transposed"},
+    "max_pixels": 10_000,
+    "metadata": {},
+}
+
+
+def nested(depth):
+    """A list in a list, and so on: printing it takes more of the stack than reading it did."""
+    value = []
+    for _ in range(depth):
+        value = [value]
+    return value

@@ -39,12 +39,7 @@ class Cut(NamedTuple):
 class TileWarp:
     """Makes tiles of a batch of cuts: one warp for image, label and weights, then gray values and noise.
 
-    Args:
-        settings: How strongly tiles are varied.
-        input_size: Height and width of the image tile.
-        output_size: Height and width of the part in its centre for which label and weights are wanted.
-        value_range: Lowest and highest value of the data, for the gray values.
-        jit_compile: Compile with XLA.
+    Arguments are those of `keras_unet.augment.TileAugmenter`, which says what they are.
 
     Raises:
         ValueError: If the sizes do not fit together.

@@ -16,13 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.challenge.stacks import (
-    THRESHOLDS,
-    check_has_cells,
-    read_labels,
-    read_pair,
-    read_thresholds,
-)
+from keras_unet.challenge.stacks import THRESHOLDS, check_has_cells, read_labels, read_pair, read_thresholds
 from keras_unet.challenge.thinning import thin_membranes
 from keras_unet.instances import Labels, check_same_shape, connected_components, contingency
 
@@ -97,20 +91,7 @@ def v_info(
     *,
     thinned: bool = False,
 ) -> ScoreCurve:
-    """V_info of a stack at each threshold, see `information_scores`.
-
-    Args:
-        truth: (height, width) or (slices, height, width), integer or boolean; nonzero is cell.
-        probability: the same shape, probability of *cell* in [0, 1].
-        thresholds: a pixel is cell where its probability is greater.
-        thinned: as for `v_rand`.
-
-    Returns:
-        The curve; `best.f_score` is the challenge's score.
-
-    Raises:
-        ValueError: as for `v_rand`.
-    """
+    """V_info of a stack at each threshold, see `information_scores`; arguments, result and errors as for `v_rand`."""
     return _curve(_information, truth, probability, thresholds, thinned)
 
 

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from keras_unet.cli import app
 from keras_unet.commands import segment
-from keras_unet.commands.prediction import export_details, validated_instances
+from keras_unet.commands.models import export_details, validated_instances
 from keras_unet.figures import JudgedImage, judge
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.training import ConfigError

@@ -19,7 +19,7 @@ def weight_map(
     ] = False,
 ) -> None:
     """Write the weight map of equation 2 (float32 TIFF) of label images, and a picture of each."""
-    from keras_unet.commands.prediction import weight_map_files
+    from keras_unet.commands.weight_map import weight_map_files
 
     for path in weight_map_files(labels, out, w0=w0, sigma=sigma, components=components):
         typer.echo(path)
@@ -41,7 +41,7 @@ def info(
         if not run.model.exists():
             return
         typer.echo()
-    from keras_unet.commands.prediction import load_keras
+    from keras_unet.commands.models import load_keras
     from keras_unet.complexity import describe
     from keras_unet.unet import PRESETS, UNet
 

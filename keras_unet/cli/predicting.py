@@ -69,7 +69,8 @@ def predict(
         for path in results:
             typer.echo(path)
         return
-    from keras_unet.commands.prediction import open_model, predict_files, validated_instances
+    from keras_unet.commands.models import open_model, validated_instances
+    from keras_unet.commands.prediction import predict_files
 
     net = open_model(model, tile, averaging)
     objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
@@ -154,7 +155,7 @@ def export(
         sizes = [_height_and_width(size) for size in warm_up] if warm_up else None
     import_tensorflow()
     from keras_unet import export as room
-    from keras_unet.commands.prediction import export_details, load_keras, proof_in_words
+    from keras_unet.commands.models import export_details, load_keras, proof_in_words
 
     options: dict[str, Any] = {"precision": precision, "averaging": averaging, "max_pixels": max_pixels}
     options["warm_up"] = sizes

@@ -11,7 +11,9 @@ from tqdm import tqdm
 from keras_unet import image_io
 from keras_unet.challenge.result_files import mask_names, write_em_stack, write_mask
 from keras_unet.commands.failures import Failures
-from keras_unet.commands.prediction import Segmenter, foreground, image_files, list_files
+from keras_unet.commands.inputs import image_files, list_files
+from keras_unet.commands.models import Segmenter
+from keras_unet.commands.prediction import foreground
 from keras_unet.commands.value_range import check_range
 from keras_unet.instance_settings import InstanceSettings
 

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import export, image_io, pictures, training
-from keras_unet.commands.prediction import export_details, foreground, load_keras, open_model, validated_instances
+from keras_unet.commands.models import export_details, load_keras, open_model, validated_instances
+from keras_unet.commands.prediction import foreground
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances import connected_components, grow_instances, instances, match_instances, separated_pairs

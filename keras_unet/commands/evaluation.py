@@ -36,7 +36,7 @@ def judge_model(
         FileNotFoundError: If there is no model.
         ValueError: If it or a metric does not fit the data.
     """
-    from keras_unet.commands.prediction import open_model, validated_instances
+    from keras_unet.commands.models import open_model, validated_instances
     from keras_unet.training.evaluation import judge_all, scope_of
 
     net = open_model(path, tile, averaging)
@@ -90,7 +90,7 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
         ConfigError: If this is no finished run, or it validated on nothing.
         ValueError: If it has more than two classes or no object to validate on.
     """
-    from keras_unet.commands.prediction import validated_instances
+    from keras_unet.commands.models import validated_instances
     from keras_unet.training import tuning
     from keras_unet.training.evaluation import seg, validation_data
     from keras_unet.training.run_folder import RunFolder

@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from keras_unet import image_io
 from keras_unet.commands.failures import Failures
-from keras_unet.commands.prediction import image_files, page_name, write_results
+from keras_unet.commands.inputs import image_files, page_name
+from keras_unet.commands.prediction import write_results
 from keras_unet.commands.value_range import check_range
 from keras_unet.export.client import Client, Segmentation
 from keras_unet.export.client.parallel import ordered_map

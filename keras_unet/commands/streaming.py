@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_unet.commands.prediction import check_names, exported_version, image_files, load_keras
+from keras_unet.commands.inputs import check_names, image_files
+from keras_unet.commands.models import exported_version, load_keras
 from keras_unet.commands.value_range import RangeCheck
 from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
 from keras_unet.streaming import stream

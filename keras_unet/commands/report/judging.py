@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.commands.evaluation import judge_model
-from keras_unet.commands.prediction import Segmenter, open_model
+from keras_unet.commands.models import Segmenter, open_model
 from keras_unet.datasets import LabelledImages
 from keras_unet.examples import class_balance, prepare
 from keras_unet.figures import Figures, JudgedImage, Scope, figures, figures_by_image

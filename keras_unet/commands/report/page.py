@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import keras_unet
-from keras_unet.commands.prediction import load_keras
+from keras_unet.commands.models import load_keras
 from keras_unet.commands.report.cases import worst_cases
 from keras_unet.commands.report.curves import charts_of, charts_of_all, figures_of, figures_of_all, settings_that_differ
 from keras_unet.commands.report.judging import Judgement, Reader, judge_run

@@ -1,9 +1,13 @@
 """Image files named on the command line, their pages, and what results are named after."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from keras_unet import image_io
+from keras_unet.commands.value_range import check_range
 
 
 def image_files(paths: Sequence[Path], out: Path) -> list[Path]:
@@ -54,3 +58,23 @@ def page_name(file: Path, number: int, pages: int, taken: set[str]) -> str:
         raise ValueError(f"{file}: expected a name of its own for each result. Received {name!r} twice.")
     taken.add(name)
     return name
+
+
+def read_pages(file: Path, value_range: Sequence[float] | None, taken: set[str]) -> Iterator[tuple[str, NDArray[Any]]]:
+    """Read an image file, and warn on stderr if its pixels are far from those that a model was trained on.
+
+    Args:
+        file: A single image or a stack.
+        value_range: `(low, high)` of the model's pixels; None where it is not known.
+        taken: Names of results so far; those of the pages are added.
+
+    Yields:
+        What a page's results are named after, and its pixels `(height, width, channels)`.
+
+    Raises:
+        ValueError: If the file cannot be read, or a name is taken.
+    """
+    pages = image_io.read_stack(file)
+    check_range(file, pages, value_range)
+    for number, page in enumerate(pages):
+        yield page_name(file, number, len(pages), taken), page

@@ -11,9 +11,8 @@ from tqdm import tqdm
 
 from keras_unet import image_io, pictures
 from keras_unet.commands.failures import Failures
-from keras_unet.commands.inputs import image_files, page_name
+from keras_unet.commands.inputs import image_files, read_pages
 from keras_unet.commands.models import Segmenter
-from keras_unet.commands.value_range import check_range
 from keras_unet.instance_settings import InstanceSettings
 
 
@@ -43,10 +42,7 @@ def predict_files(
     failures = Failures(len(files))
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
         with failures.told(file):
-            pages = image_io.read_stack(file)
-            check_range(file, pages, segment.value_range)
-            for number, page in enumerate(pages):
-                stem = page_name(file, number, len(pages), taken)
+            for stem, page in read_pages(file, segment.value_range, taken):
                 try:
                     probabilities = segment(page)
                 except ValueError as error:

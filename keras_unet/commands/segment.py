@@ -8,11 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from keras_unet import image_io
 from keras_unet.commands.failures import Failures
-from keras_unet.commands.inputs import image_files, page_name
+from keras_unet.commands.inputs import image_files, read_pages
 from keras_unet.commands.prediction import write_results
-from keras_unet.commands.value_range import check_range
 from keras_unet.export.client import Client, Segmentation
 from keras_unet.export.client.parallel import ordered_map
 from keras_unet.instance_settings import InstanceSettings
@@ -74,7 +72,5 @@ def _pages(files: Sequence[Path], client: Client, failures: Failures) -> Iterato
     taken, value_range = set[str](), client.description()["input"].get("value_range")
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
         with failures.told(file):
-            pages = image_io.read_stack(file)
-            check_range(file, pages, value_range)
-            for number, image in enumerate(pages):
-                yield _Page(file, page_name(file, number, len(pages), taken), image)
+            for stem, image in read_pages(file, value_range, taken):
+                yield _Page(file, stem, image)

@@ -167,7 +167,7 @@ def check_finite(pixels: Pixels, name: str) -> None:
     """
     if pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
         count = int(np.count_nonzero(~np.isfinite(pixels)))
-        raise ImageError(f"{name}: expected finite pixel values. Received {count} that are NaN or infinite.")
+        raise ImageError(f"{name}: expected finite pixel values. Received {count} of NaN or infinity.")
 
 
 def write_image(path: FilePath, image: Pixels) -> None:

@@ -257,6 +257,40 @@ def test_an_unfinished_run_of_another_configuration_is_refused_with_the_differen
     assert sorted((tmp_path / "run").rglob("*")) == before
 
 
+@pytest.mark.parametrize("damage", [lambda config: config.unlink(), lambda config: config.write_text("# half")])
+def test_a_run_whose_configuration_is_lost_is_told_so(damage: Any, tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    training.run(tiny(), folder.path, data=cells(), say=quiet)
+    damage(folder.config)
+    with pytest.raises(ConfigError, match=r"config.toml: Expected the configuration that the run in this folder began"):
+        training.run(tiny(), folder.path, data=cells(), say=quiet)
+
+
+def test_a_log_that_is_gone_is_told_when_the_run_goes_on(tmp_path: Path) -> None:
+    config, folder, said = tiny(training_checkpoint_every=2), RunFolder(tmp_path / "run"), []
+    training.run(config, folder.path, data=cells(), say=quiet)
+    folder.report.unlink()
+    for path in sorted(folder.checkpoints.iterdir())[1:]:
+        path.unlink()
+    folder.log.unlink()
+    training.run(config, folder.path, data=cells(), say=said.append)
+    assert f"{folder.log} holds no figures of the steps before: the curves begin here." in said
+
+
+def test_the_first_steps_which_compile_tell_nothing_of_the_time_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([0.0, 100.0, 130.0, 160.0])
+    monkeypatch.setattr(monitoring.time, "monotonic", lambda: next(clock))
+    said: list[str] = []
+    bar = monitoring.Bar(40, say=said.append, terminal=False)
+    for step in (1, 11, 21):
+        bar.update(step, {"loss": 0.5})
+    assert said == [
+        "step 1 of 40, loss 0.5",
+        "step 11 of 40, loss 0.5, 1:27 left",
+        "step 21 of 40, loss 0.5, 0:57 left",
+    ]
+
+
 def test_a_folder_of_other_files_is_refused_even_to_overwrite(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("years of work")
     (tmp_path / "config.toml").write_text("[some]\nother = 'program'")

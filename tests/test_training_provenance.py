@@ -118,13 +118,17 @@ def test_a_summary_tells_how_far_a_run_is(tmp_path: Path) -> None:
     assert lines[2] == "data      synthetic; 2 to train on, 1 to validate on"
     progress = Progress(4, best_step=3, best=0.75, seconds=95.0)
     folder.checkpoints.mkdir()
-    for finished in ("", "all steps done"):
+    for finished, reported in (("", False), ("all steps done", False), ("all steps done", True)):
         progress.finished = finished
+        if reported:
+            folder.report.write_text("{}")
         np.savez(folder.checkpoints / "step-00000004.npz", progress=np.asarray(json.dumps(asdict(progress))))
         lines = summarize(folder).splitlines()
-        state = (
-            "finished after 4 steps: all steps done" if finished else "unfinished, its last checkpoint at step 4 of 6"
-        )
+        state = "unfinished, its last checkpoint at step 4 of 6"
+        if finished:
+            state = "trained for 4 steps, its final figures not taken: the same command takes them"
+        if reported:
+            state = "finished after 4 steps: all steps done"
         assert lines[1:4] == [f"state     {state}", "best      mean_iou 0.75 at step 3", "time      1 min 35 s"]
         assert "seed      3" in lines
         assert any(line.startswith("versions  keras_unet ") and "tensorflow" in line for line in lines)

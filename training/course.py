@@ -20,7 +20,7 @@ from .distribution import Workers
 from .failures import input_explained, keep_batch, out_of_memory
 from .hyperparameters import flattened
 from .loop import DivergedError, Trainer
-from .monitoring import Bar, Board, CsvLog, Say, panel
+from .monitoring import Bar, Board, CsvLog, Say, last_step, panel
 from .run_folder import RunFolder, is_whole
 from .stopping import StopRequest
 
@@ -115,6 +115,8 @@ class Course:
         restore(self._trainer, arrays)
         if not progress.finished:
             self._say(f"Resuming at step {progress.step} of {self._settings.steps}.")
+            if progress.step >= self._settings.log_every and not last_step(self._folder.log):
+                self._say(f"{self._folder.log} holds no figures of the steps before: the curves begin here.")
         return progress
 
     def _mend_model(self, progress: Progress) -> None:

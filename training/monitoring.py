@@ -62,6 +62,11 @@ class CsvLog:
             writer.writerow({name: f"{value:.6g}" for name, value in figures.items()})
 
 
+def last_step(path: Path) -> int:
+    """The step of the last whole line of a log, 0 if there is none."""
+    return max((line["step"] for line in _read_table(path)), default=0)
+
+
 def _read_table(path: Path) -> list[dict[str, Any]]:
     """Whole lines of the table, the step as a number."""
     if not path.is_file():
@@ -190,6 +195,7 @@ class Bar:
     def __init__(self, steps: int, step: int = 0, say: Say = print, terminal: bool | None = None) -> None:
         self._steps, self._first, self._say = steps, step, say
         self._begun = self._spoken = time.monotonic()
+        self._timed = False
         shown = sys.stderr.isatty() if terminal is None else terminal
         self._bar = tqdm(total=steps, initial=step, unit="step", disable=not shown, dynamic_ncols=True)
 
@@ -199,9 +205,12 @@ class Bar:
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(step - self._bar.n if not self._bar.disable else 0)
         now = time.monotonic()
+        if not self._timed:  # the first steps, which compile, tell nothing about those to come
+            self._first, self._begun, self._timed = step, now, True
         if self._bar.disable and (now - self._spoken >= _SECONDS_BETWEEN_LINES or step == self._steps):
             self._spoken = now
-            self._say(f"step {step} of {self._steps}, {text}, {self._time_left(step, now)} left")
+            left = f", {self._time_left(step, now)} left" if step > self._first or step == self._steps else ""
+            self._say(f"step {step} of {self._steps}, {text}{left}")
 
     def close(self) -> None:
         """Leave the bar as it stands."""

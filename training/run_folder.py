@@ -140,6 +140,11 @@ class RunFolder:
     def _check_entries(self, config: Config, overwrite: bool) -> None:
         folder = str(self.path)
         if not self.is_ours():
+            if self.checkpoints.is_dir() and self.provenance.exists():
+                raise ConfigError(
+                    f"{self.config}: Expected the configuration that the run in this folder began with. Received none, "
+                    "or a damaged one: choose another folder."
+                )
             raise ConfigError(
                 f"Expected an empty folder or a run of ours. {folder!r} holds other files; choose another."
             )
@@ -185,7 +190,10 @@ def _read_json(path: Path, what: str) -> dict[str, Any] | None:
     try:
         values: Any = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ConfigError(f"{path}: Expected {what}. Received damaged JSON: {error}.") from None
+        raise ConfigError(
+            f"{path}: Expected {what}. Received damaged JSON: {error}. Without this file, the command that began the "
+            "run makes it anew."
+        ) from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path}: Expected {what}. Received {str(values)[:80]!r}.")
     return values

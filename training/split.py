@@ -70,7 +70,8 @@ def split(data: LabelledImages, settings: Data) -> Split:
         )
     if not train:
         raise ConfigError(
-            f"Expected at least one sample to train on. All {len(data)} are in data.validate; 0 validates on none."
+            f"Expected at least one sample to train on. All {len(data)} are in data.validate; data.validate=0 "
+            "validates on none."
         )
     notes = (*data.notes, _note("Training on", train, data), _note("Validating on", validate, data))
     return Split(data.subset(train), data.subset(validate) if validate else None, notes)

@@ -17,7 +17,7 @@ def summarize(folder: RunFolder) -> str:
     progress = Checkpoints(folder.checkpoints).latest_progress()
     lines = {
         "run": str(folder.path),
-        "state": _state(progress, config),
+        "state": _state(progress, config, folder.report.exists()),
         **({} if progress is None else _figures(progress, config)),
         "data": _data(config, record),
         "seed": str(config.training.seed),
@@ -26,9 +26,11 @@ def summarize(folder: RunFolder) -> str:
     return "\n".join(f"{name:<9} {text}" for name, text in lines.items())
 
 
-def _state(progress: Progress | None, config: Config) -> str:
+def _state(progress: Progress | None, config: Config, reported: bool) -> str:
     if progress is None:
         return f"begun, without a checkpoint; {config.training.steps} steps to go"
+    if progress.finished and not reported:
+        return f"trained for {progress.step} steps, its final figures not taken: the same command takes them"
     if progress.finished:
         return f"finished after {progress.step} steps: {progress.finished}"
     return f"unfinished, its last checkpoint at step {progress.step} of {config.training.steps}"

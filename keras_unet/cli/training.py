@@ -100,7 +100,7 @@ def shard(
     from keras_unet.commands import shard as command
 
     typer.echo(f"Wrote {command.shard(settings, out, shard_megabytes=shard_megabytes, overwrite=overwrite)}")
-    typer.echo(f"Train on them: {command.training_command(config, settings, out)} --out …")
+    typer.echo(f"Train on them, other --set as above: {command.training_command(config, settings, out)} --out …")
 
 
 def data_worker(

@@ -84,7 +84,8 @@ def _grid(place: _Place) -> list[Html]:
     for step in place.across.ticks:
         x = place.x(step)
         parts += [tag("line", x1=x, x2=x, y1=bottom, y2=bottom + 4, class_="axis")]
-        parts += [tag("text", in_short(step), x=x, y=bottom + 17, text_anchor="middle")]
+        anchor = "end" if x > right - _RIGHT else "middle"  # a long number at the edge would be cut
+        parts += [tag("text", in_short(step), x=x, y=bottom + 17, text_anchor=anchor)]
     parts += [tag("path", d=f"M{_LEFT} {_TOP}V{bottom}H{right}", class_="axis")]
     return [*parts, tag("text", "step", x=(_LEFT + right) / 2, y=_HEIGHT - 4, text_anchor="middle")]
 

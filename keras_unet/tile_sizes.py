@@ -24,9 +24,14 @@ def tile_context(geometry: Geometry) -> int:
 
 def default_tile(geometry: Geometry, filters: int, memory: int) -> int:
     """The largest tile size, in input pixels and at most 1024, whose forward pass takes about `memory` bytes."""
+    side = math.isqrt(memory // (filters * BYTES_PER_FILTER))
+    return largest_tile(geometry, min(side, _LARGEST_TILE))
+
+
+def largest_tile(geometry: Geometry, size: int) -> int:
+    """The largest tile size of at most `size` input pixels; the smallest there is where all are larger."""
     smallest = tile_context(geometry) + geometry.stride
-    side = min(math.isqrt(memory // (filters * BYTES_PER_FILTER)), _LARGEST_TILE)
-    return smallest + max(side - smallest, 0) // geometry.stride * geometry.stride
+    return smallest + max(size - smallest, 0) // geometry.stride * geometry.stride
 
 
 def check_tile(geometry: Geometry, size: int, axis: str) -> None:

@@ -20,6 +20,12 @@ def _rising(value_range: tuple[float, float]) -> tuple[float, float]:
     return value_range
 
 
+Monitor = Literal["loss", "mean_iou", "mean_dice", "pixel_accuracy", "rand_error", "seg"]
+"""Validation figures that may say which weights are best."""
+
+SMALLER_IS_BETTER = ("loss", "rand_error")
+OF_WHOLE_IMAGES = ("rand_error", "seg")
+
 Count = Annotated[int, Field(ge=1, strict=True)]
 Pixels = Annotated[
     int,
@@ -186,7 +192,10 @@ class Training(Section):
         histograms: Whether TensorBoard gets a histogram of each weight at every validation.
         checkpoint_every: Steps between two checkpoints.
         keep_checkpoints: How many of the latest are kept; the best on validation is kept too.
-        monitor: Validation figure that says which weights are best.
+        monitor: Validation figure that says which weights are best. `"loss"`, `"mean_iou"`, `"mean_dice"` and
+            `"pixel_accuracy"` are of the validation tiles. `"rand_error"` (ISBI 2012, two classes) and `"seg"` (Cell
+            Tracking Challenge, instances; the best of some thresholds) are of whole images, predicted for it at every
+            validation: what a challenge asks for is not always best where mean IoU is.
         patience: Validations without improvement after which the run ends; 0 for never.
         time_limit_minutes: Training ends at the next line of the log after it; 0 for no limit.
         deterministic: Whether TensorFlow is told to use deterministic algorithms only, for the whole process.
@@ -212,7 +221,7 @@ class Training(Section):
     histograms: bool = False
     checkpoint_every: Count = 200
     keep_checkpoints: Count = 2
-    monitor: Literal["loss", "mean_iou", "mean_dice", "pixel_accuracy"] = "mean_iou"
+    monitor: Monitor = "mean_iou"
     patience: WholeNumber = 0
     time_limit_minutes: NotNegative = 0.0
     deterministic: bool = False

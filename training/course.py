@@ -16,6 +16,7 @@ from keras_unet.files import written_aside
 
 from .checkpoints import UNREADABLE, Checkpoints, Progress, read, restore, snapshot
 from .config import Config, ConfigError
+from .config_sections import SMALLER_IS_BETTER
 from .distribution import Workers
 from .failures import input_explained, keep_batch, out_of_memory
 from .hyperparameters import flattened
@@ -41,6 +42,8 @@ class Course:
         batches_from: The training dataset from a batch number on.
         validation: Dataset of validation tiles, or None.
         say: Takes lines for the user.
+        whole_images: Figures of whole validation images, taken at every validation beside those of the tiles; None for
+            none.
     """
 
     def __init__(
@@ -51,9 +54,11 @@ class Course:
         batches_from: Callable[[int], tf.data.Dataset],
         validation: tf.data.Dataset | None,
         say: Say = print,
+        whole_images: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         self._trainer, self._config, self._settings, self._folder = trainer, config, config.training, folder
         self._batches_from, self._validation, self._say = batches_from, validation, say
+        self._whole_images = whole_images or dict
         self._checkpoints = Checkpoints(folder.checkpoints, config.training.keep_checkpoints)
         self._workers = Workers(trainer.strategy)
         self._shown: dict[str, float] = {}
@@ -253,15 +258,15 @@ class Course:
     def _validate(self, validation: tf.data.Dataset, request: StopRequest) -> dict[str, float] | None:
         """Figures, or None if the run was told to end. Several workers, who would have to agree, go on to the end."""
         if self._workers.count > 1:
-            return dict(self._workers.chiefs(self._trainer.validate(validation)))
+            return dict(self._workers.chiefs(self._trainer.validate(validation) | self._whole_images()))
         if request:
             return None
         figures = self._trainer.validate(takewhile(lambda batch: not request, validation))
-        return None if request else figures
+        return None if request else figures | self._whole_images()
 
     def _keep_best(self, progress: Progress, figure: float) -> None:
         best = progress.best
-        smaller_is_better = self._settings.monitor == "loss"
+        smaller_is_better = self._settings.monitor in SMALLER_IS_BETTER
         improved = best is None or math.isnan(best) or (figure < best if smaller_is_better else figure > best)
         if not improved:
             progress.stale += 1

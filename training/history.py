@@ -13,6 +13,7 @@ from typing import Any
 
 from .checkpoints import Checkpoints, Progress
 from .config import Config, ConfigError, config_from_dict
+from .config_sections import SMALLER_IS_BETTER
 from .run_folder import RunFolder
 
 Point = tuple[int, float]
@@ -84,8 +85,8 @@ class History:
         return [(step, line[column]) for step, line in self.log.items() if math.isfinite(line.get(column, math.nan))]
 
     def best(self, column: str) -> Point | None:
-        """The first best of a column of the log: the smallest loss, else the largest figure."""
-        choose = min if column.endswith("loss") else max
+        """The first best of a column of the log: the smallest loss or error, else the largest figure."""
+        choose = min if column.removeprefix("val_") in SMALLER_IS_BETTER else max
         return choose(self.curve(column), key=lambda point: point[1], default=None)
 
     def last(self, column: str) -> Point | None:

@@ -30,6 +30,8 @@ COLUMNS = (
     "val_mean_iou",
     "val_mean_dice",
     "val_pixel_accuracy",
+    "val_rand_error",
+    "val_seg",
 )
 
 _SECONDS_BETWEEN_LINES = 30.0

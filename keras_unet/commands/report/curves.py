@@ -12,6 +12,8 @@ _FIGURES = {
     "val_mean_iou": "mean IoU",
     "val_mean_dice": "mean Dice",
     "val_pixel_accuracy": "pixel accuracy",
+    "val_rand_error": "Rand error",
+    "val_seg": "SEG",
 }
 _RATE = "learning_rate"
 _WIDE = 30.0  # ratio of the largest to the smallest loss from which on a logarithmic axis shows more
@@ -71,7 +73,11 @@ def figures_of(history: History) -> Html:
     ]
     at_kept = "at the kept step" if kept is None else f"at the kept step {kept:,}"
     head = ["figure", "best", "at step", at_kept, "last", "at step"]
-    return table(head, rows, "Figures of the log: losses per pixel, the others of the validation tiles.")
+    return table(
+        head,
+        rows,
+        "Figures of the log: losses per pixel, Rand error and SEG of whole images, the others of the validation tiles.",
+    )
 
 
 def figures_of_all(histories: Sequence[History], names: Sequence[str]) -> Html:

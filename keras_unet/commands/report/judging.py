@@ -16,6 +16,7 @@ from keras_unet.examples import class_balance, prepare
 from keras_unet.figures import Figures, JudgedImage, Scope, figures, figures_by_image
 from keras_unet.training import Config, ConfigError
 from keras_unet.training.config import Data
+from keras_unet.training.config_sections import SMALLER_IS_BETTER
 from keras_unet.training.history import History
 from keras_unet.training.provenance import fingerprint
 from keras_unet.training.split import Split, load_data, split
@@ -85,11 +86,19 @@ class Judgement:
         monitor = self.history.monitor
         return monitor if monitor in self.whole else "mean_iou"
 
+    @property
+    def smaller_is_better(self) -> bool:
+        """Whether the figure that images are sorted by is an error."""
+        return self.deciding in SMALLER_IS_BETTER
+
     @cached_property
     def worst_first(self) -> list[int]:
         """Positions of the images, the worst first; an image without the figure is last."""
         values = [self.by_image[image.name].get(self.deciding) for image in self.images]
-        return sorted(range(len(values)), key=lambda place: np.inf if (value := values[place]) is None else value)
+        sign = -1 if self.smaller_is_better else 1
+        return sorted(
+            range(len(values)), key=lambda place: np.inf if (value := values[place]) is None else sign * value
+        )
 
     @property
     def weighted(self) -> bool:

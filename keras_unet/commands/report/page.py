@@ -150,7 +150,8 @@ def _judged(judgement: Judgement, worst: int) -> Html:
     rows = [(_ALL, judgement.whole), *((judgement.short(name), judgement.by_image[name]) for name in names)]
     deciding = title(judgement.deciding)
     objects = f"; objects are {judgement.scope.instances.in_words()}" if judgement.scope.kind == "instances" else ""
-    caption = f"The kept model on whole images, as keras-unet evaluate judges it{objects}. Lowest {deciding} first."
+    first = f"{'Highest' if judgement.smaller_is_better else 'Lowest'} {deciding} first"
+    caption = f"The kept model on whole images, as keras-unet evaluate judges it{objects}. {first}."
     changed = [tag("p", f"Changed since the run was validated: {name}.", class_="warn") for name in judgement.differing]
     return joined(
         changed,

@@ -92,6 +92,8 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("evaluate", "m", "--metrics", "v_rnd"), "Received 'v_rnd'. Did you mean 'v_rand'?"),
         (("evaluate", "m", "--truth", "t", "--tile", "64"), "Expected --truth without --tile"),
         (("evaluate", "m", "--truth", "t", "--result-kind", "mask"), "Expected --result-kind labels or probabilities"),
+        (("evaluate", "m", "--truth", "t", "--pictures", "p"), "Expected --truth without --pictures"),
+        (("evaluate", "m", "--pictures", __file__), "--pictures"),
         (("evaluate", "m", "--result-kind", "labels"), "Expected --truth with --result-kind"),
         (("evaluate", "m", "--threshold", "1.5"), "--threshold"),
         (("predict", "m", "a.png", "--watershed"), "Expected --instances with --watershed"),
@@ -408,9 +410,11 @@ def test_train_evaluate_and_resume_refusal(tmp_path: Path) -> None:
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.keras").is_file()
-    done = run("evaluate", tmp_path / "run")
+    done = run("evaluate", tmp_path / "run", "--pictures", tmp_path / "pictures")
     assert done.returncode == 0, done.stderr
     assert "pixel error" in done.stdout
+    assert f"1 picture in {tmp_path / 'pictures'}." in done.stdout
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
     assert "--overwrite" in mistake(*arguments)
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from keras_unet.commands.demo import numbered_alike
+from keras_unet.commands.result_pictures import numbered_alike
 from keras_unet.instances import (
     connected_components,
     contingency,

@@ -8,7 +8,7 @@ from test_report import report
 from tiny_runs import quiet, tiny
 
 from keras_unet import training
-from keras_unet.commands.report.cases import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_CLASS, error_picture
+from keras_unet.commands.result_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_CLASS, error_picture
 from keras_unet.figures import judge
 
 

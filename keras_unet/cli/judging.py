@@ -53,6 +53,12 @@ def evaluate(
         Path | None, typer.Option("--csv", help="Write figures of each image and of all as a table.")
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write figures of each image and of all.")] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for a PNG of each image: image, truth, probability, objects or errors.", file_okay=False
+        ),
+    ] = None,
 ) -> None:
     """Print figures of a model or of results: IoU, Dice, errors of EM stacks, touching objects told apart, and more."""
     names = None if metrics is None else _metric_names(metrics)
@@ -60,6 +66,7 @@ def evaluate(
     objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
     if truth is not None:
         given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
+        given["--pictures"] = pictures
         _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
         from keras_unet.commands import evaluation
 
@@ -74,6 +81,11 @@ def evaluate(
 
         images = validation_data(model) if data is None else _load(dataset or "folder", data, options)
         judged, scope = evaluation.judge_model(model, images, objects, names, tile, averaging)
+        if pictures is not None:
+            from keras_unet.commands.result_pictures import write_pictures
+
+            drawn = write_pictures(pictures, images, judged, scope)
+            typer.echo(f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''} in {pictures}.")
     typer.echo(evaluation.report(judged, scope, names, csv_file, json_file))
 
 

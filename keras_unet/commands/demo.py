@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from keras_unet import export, image_io, pictures, training
 from keras_unet.commands.models import export_details, load_keras, open_model, validated_instances
 from keras_unet.commands.prediction import foreground
+from keras_unet.commands.result_pictures import numbered_alike
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.instances import connected_components, grow_instances, instances, match_instances, separated_pairs
+from keras_unet.instances import connected_components, grow_instances, instances, separated_pairs
 from keras_unet.training.run_folder import RunFolder
 
 PICTURE = "overlay.png"
@@ -105,15 +106,6 @@ def _write(out: Path, unseen: Sample, probability: NDArray[np.float32], found: N
     cells = f"instances: {found.max()} cells"
     captions = ["image (never seen in training)", "truth", "probability of a cell", cells]
     image_io.write_image(out / PICTURE, pictures.side_by_side(panels, captions))
-
-
-def numbered_alike(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.int32]:
-    """`found` with the numbers, so the colours, of the cells in the truth; what matches none gets numbers past them."""
-    numbers = np.arange(found.max() + 1) + truth.max()
-    numbers[0] = 0
-    for one, other in match_instances(truth, found).items():
-        numbers[other] = one
-    return np.asarray(numbers[found], np.int32)
 
 
 def _tell(out: Path, version: Path, figures: dict[str, float]) -> None:

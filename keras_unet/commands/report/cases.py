@@ -1,7 +1,6 @@
 """Pictures of images beside what a model makes of them: image, label, weight map, prediction, errors."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import cv2
 import numpy as np
@@ -10,17 +9,19 @@ from numpy.typing import NDArray
 from keras_unet import pictures
 from keras_unet.commands.report.judging import Judgement
 from keras_unet.commands.report.markup import Html, joined, number, picture, tag
-from keras_unet.datasets import LabelledImages
+from keras_unet.commands.result_pictures import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    IGNORED,
+    WRONG_CLASS,
+    error_picture,
+    label_picture,
+)
 from keras_unet.figure_tables import flat, title
-from keras_unet.figures import Figures, JudgedImage
-
-# Colours that differ for colour-blind eyes too.
-FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (230, 120, 0), (40, 150, 255), (220, 60, 220)
-_IGNORED = (128, 128, 128)
+from keras_unet.figures import Figures
 
 _LARGEST = 512  # pixels of a picture's longer side
 _COARSE = 200  # pixels below which each is shown as a square
-_DARKENED = 0.6
 _UNDER_A_CASE = (
     *("mean_iou", "mean_dice", "pixel_accuracy", "pixel_error", "rand_error", "v_rand", "v_info", "seg"),
     *("objects", "objects_found", "touching_pairs", "separated_pairs"),
@@ -66,36 +67,6 @@ def _panels(judgement: Judgement, place: int) -> Iterator[tuple[NDArray[np.uint8
     yield _sharp(error_picture(sample.image, image)), "errors"
 
 
-def label_picture(labels: NDArray[np.int32], data: LabelledImages) -> NDArray[np.uint8]:
-    """A colour for each class or object, grey where pixels do not count."""
-    if data.ignore_label is None:
-        return pictures.coloured(labels)
-    ignored = labels == data.ignore_label
-    coloured = pictures.coloured(np.where(ignored, 0, labels))
-    coloured[ignored] = _IGNORED
-    return coloured
-
-
-def error_picture(pixels: NDArray[Any], image: JudgedImage) -> NDArray[np.uint8]:
-    """The image in dark grey, and on it in colour what the result has too much, too little, or in another class.
-
-    Args:
-        pixels: `(height, width, channels)`.
-        image: What the model makes of them; class 0 is background, pixels that do not count are grey.
-
-    Returns:
-        `(height, width, 3)`, RGB.
-    """
-    grey = pictures.grey_or_colour(pixels).mean(axis=-1, keepdims=True) * _DARKENED
-    drawn = np.broadcast_to(grey, (*grey.shape[:2], 3)).astype(np.uint8)
-    true, found = image.truth > 0, image.found > 0
-    drawn[found & ~true] = FALSE_POSITIVE
-    drawn[true & ~found] = FALSE_NEGATIVE
-    drawn[true & found & (image.truth != image.found)] = WRONG_CLASS
-    drawn[~image.counted] = _IGNORED
-    return drawn
-
-
 def _panel(pixels: NDArray[np.uint8], words: str, name: str) -> Html:
     return tag("figure", picture(pixels, f"{words} of {name}"), tag("figcaption", words))
 
@@ -109,7 +80,7 @@ def _figures(one: Figures) -> Html:
 def _legend(several: bool, ignored: bool) -> Html:
     marks = [("false positive: not in the truth", FALSE_POSITIVE), ("false negative: missed", FALSE_NEGATIVE)]
     marks += [("another class", WRONG_CLASS)] if several else []
-    marks += [("does not count", _IGNORED)] if ignored else []
+    marks += [("does not count", IGNORED)] if ignored else []
     ramp = pictures.heat(np.linspace(0, 1, 9, dtype=np.float32)[None], 0.0, 1.0)[0]
     colours = ", ".join(_colour(tuple(shade)) for shade in ramp.tolist())
     scale = tag("span", class_="swatch ramp", style=f"background:linear-gradient(90deg, {colours})")

@@ -1,0 +1,123 @@
+"""Pictures of images beside their truth and what a model makes of them, errors in colour."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet import image_io, pictures
+from keras_unet.datasets import LabelledImages
+from keras_unet.figures import JudgedImage, Scope
+from keras_unet.instances import match_instances
+
+# Colours that differ for colour-blind eyes too.
+FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (230, 120, 0), (40, 150, 255), (220, 60, 220)
+IGNORED = (128, 128, 128)
+
+_DARKENED = 0.6
+
+
+def write_pictures(folder: Path, data: LabelledImages, images: Sequence[JudgedImage], scope: Scope) -> list[Path]:
+    """Write a picture of each image as PNG, named after its number and its name; older ones are replaced.
+
+    Args:
+        folder: Made if need be.
+        data: The images.
+        images: What a model made of each of them.
+        scope: What they are judged by.
+
+    Returns:
+        The files.
+    """
+    paths = []
+    for number, (sample, image) in enumerate(zip(data, images, strict=True)):
+        path = folder / f"{number:03d}_{re.sub(r'[^A-Za-z0-9.-]+', '_', Path(sample.name).stem)}.png"
+        image_io.write_image(path, result_picture(sample.image, sample.labels, image, data, scope))
+        paths.append(path)
+    return paths
+
+
+def result_picture(
+    pixels: NDArray[Any], labels: NDArray[np.int32], image: JudgedImage, data: LabelledImages, scope: Scope
+) -> pictures.Picture:
+    """Image, truth, what the net says and what follows from it, side by side under captions.
+
+    Of instances the truth and the objects found are tinted on the image, those that match (IoU > 0.5) in one colour.
+    Of classes the last panel shows the errors: too much in orange, missed in blue, another class in pink. Pixels that
+    do not count are grey in labels and errors.
+
+    Args:
+        pixels: `(height, width, channels)`.
+        labels: `(height, width)`.
+        image: What a model made of it.
+        data: Where it is from.
+        scope: What it is judged by.
+    """
+    shown = {"image": pictures.grey_or_colour(pixels)}
+    if scope.kind == "instances" and image.cell is not None:
+        found = scope.instances.find(image.cell) if image.found_objects is None else image.found_objects
+        alike = numbered_alike(image.objects, found)
+        shown[f"truth: {_count(image.objects)} objects"] = _tinted(pixels, image.objects, image)
+        shown[f"probability of {scope.class_names[1]}"] = pictures.heat(image.cell, 0.0, 1.0)
+        shown[f"found: {_count(found)} objects"] = _tinted(pixels, alike, image)
+    else:
+        shown["truth"] = label_picture(labels, data)
+        if image.cell is not None:
+            shown[f"probability of {scope.class_names[1]}"] = pictures.heat(image.cell, 0.0, 1.0)
+        else:
+            shown["prediction"] = pictures.coloured(image.found)
+        shown["errors: too much orange, missed blue"] = error_picture(pixels, image)
+    return pictures.side_by_side(list(shown.values()), list(shown))
+
+
+def label_picture(labels: NDArray[np.int32], data: LabelledImages) -> NDArray[np.uint8]:
+    """A colour for each class or object, grey where pixels do not count."""
+    if data.ignore_label is None:
+        return pictures.coloured(labels)
+    ignored = labels == data.ignore_label
+    coloured = pictures.coloured(np.where(ignored, 0, labels))
+    coloured[ignored] = IGNORED
+    return coloured
+
+
+def error_picture(pixels: NDArray[Any], image: JudgedImage) -> NDArray[np.uint8]:
+    """The image in dark grey, and on it in colour what the result has too much, too little, or in another class.
+
+    Args:
+        pixels: `(height, width, channels)`.
+        image: What the model makes of them; class 0 is background, pixels that do not count are grey.
+
+    Returns:
+        `(height, width, 3)`, RGB.
+    """
+    grey = pictures.grey_or_colour(pixels).mean(axis=-1, keepdims=True) * _DARKENED
+    drawn = np.broadcast_to(grey, (*grey.shape[:2], 3)).astype(np.uint8)
+    true, found = image.truth > 0, image.found > 0
+    drawn[found & ~true] = FALSE_POSITIVE
+    drawn[true & ~found] = FALSE_NEGATIVE
+    drawn[true & found & (image.truth != image.found)] = WRONG_CLASS
+    drawn[~image.counted] = IGNORED
+    return drawn
+
+
+def numbered_alike(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArray[np.int32]:
+    """`found` with the numbers, so the colours, of the cells in the truth; what matches none gets numbers past them."""
+    numbers = np.arange(found.max() + 1) + truth.max()
+    numbers[0] = 0
+    for one, other in match_instances(truth, found).items():
+        numbers[other] = one
+    return np.asarray(numbers[found], np.int32)
+
+
+def _tinted(pixels: NDArray[Any], objects: NDArray[np.int32], image: JudgedImage) -> pictures.Picture:
+    """Objects on the image; what does not count is grey."""
+    drawn = pictures.overlay(pixels, objects)
+    drawn[~image.counted] = IGNORED
+    return drawn
+
+
+def _count(objects: NDArray[np.int32]) -> int:
+    return len(np.unique(objects[objects > 0]))

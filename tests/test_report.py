@@ -163,6 +163,16 @@ def test_the_worst_image_comes_first_with_five_pictures_of_its_size(page: Page) 
     assert places == sorted(places)
 
 
+def test_of_an_error_the_highest_comes_first(data: Path, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", data, training_monitor="rand_error", training_steps=30)
+    page, lacks = report(tmp_path, run)
+    errors = [float(row["Rand error"]) for row in list(page.table("image").values())[1:]]
+    assert lacks == []
+    assert errors == sorted(errors, reverse=True)
+    assert "Highest Rand error first." in page.text
+    assert "Rand error (decides)" in page.table("figure")
+
+
 def test_figures_of_the_log_are_those_of_the_run(page: Page, run: Path) -> None:
     told = json.loads((run / "report.json").read_text())
     rows = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]

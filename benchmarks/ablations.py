@@ -12,8 +12,9 @@ arithmetic emulates the latter two, several times slower.
 
 Each run is judged on the preset's validation images without test-time averaging and averaged over the square's eight
 symmetries. Objects are told apart as `keras-unet tune` chooses on these same images. --out keeps the runs, and the same
-command goes on where it was stopped. --jobs runs several at once, for a machine with more cores, or a GPU, than one run
-can use. --set changes what all runs have in common.
+command goes on where it was stopped. A run that fails is told and left out of the means; the exit status is 1 then.
+--jobs runs several at once, for a machine with more cores, or a GPU, than one run can use. --set changes what all runs
+have in common.
 """
 
 import argparse
@@ -87,15 +88,22 @@ def main() -> None:
         with ThreadPoolExecutor(options.jobs) as pool:
             results = pool.map(lambda one: in_own_process(one, options.jobs), jobs)
             for (name, seed), result in zip(runs, results, strict=True):
+                if result is None:
+                    print(f"{name}, seed {seed}: failed", flush=True)
+                    continue
                 found[name].append(result)
                 for averaging in AVERAGING:
                     print_row(f"{name}, seed {seed}", averaging, [result[averaging]], ablation.figures)
-    print(f"\nMeans over {len(options.seeds)} seeds (smallest to largest):")
-    for name, results in found.items():
-        for averaging in AVERAGING:
-            print_row(name, averaging, [result[averaging] for result in results], ablation.figures)
-        seconds = statistics.median(result["seconds"] for result in results)
-        print(f"{name:20} {seconds:.0f} s of training in the median")
+    print("\nMeans over seeds (smallest to largest):")
+    for name, ended in found.items():
+        for averaging in AVERAGING if ended else ():
+            print_row(name, averaging, [result[averaging] for result in ended], ablation.figures)
+        seconds = (
+            f", {statistics.median(one['seconds'] for one in ended):.0f} s of training in the median" if ended else ""
+        )
+        print(f"{name:20} {len(ended)} of {len(options.seeds)} runs{seconds}")
+    if any(len(ended) < len(options.seeds) for ended in found.values()):
+        sys.exit(1)
 
 
 def arguments() -> argparse.Namespace:
@@ -120,12 +128,14 @@ def job(ablation: Ablation, name: str, seed: int, options: argparse.Namespace, f
     return {"preset": ablation.preset, "changes": changes, "out": str(folder / f"{name}-{seed}".replace(" ", "-"))}
 
 
-def in_own_process(job: dict[str, Any], jobs: int) -> Figures:
-    """Train and judge as a program of its own, whose threads are its share of the cores."""
+def in_own_process(job: dict[str, Any], jobs: int) -> Figures | None:
+    """Train and judge as a program of its own, whose threads are its share of the cores; None if that fails."""
     threads = str(max(1, (os.cpu_count() or 1) // jobs))
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": threads} if jobs > 1 else None
     command = [sys.executable, __file__, "--run", json.dumps(job)]
-    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        return None
     result: Figures = json.loads(done.stdout.splitlines()[-1])
     return result
 

@@ -1,17 +1,16 @@
 """Averaged weights: the exponential average that is validated, kept and resumed."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 import pytest
+from resumed import run_until_killed
 from tiny_runs import cells, noise, quiet, tiny, tiny_trainer, weights
 
 import keras_unet as ku
 from keras_unet import training
-from keras_unet.training import checkpoints, course
-from keras_unet.training.checkpoints import Progress
+from keras_unet.training import checkpoints
 from keras_unet.training.optimizers import build_optimizer
 
 
@@ -44,22 +43,7 @@ def test_the_averages_are_validated_and_kept_and_resumed_bit_for_bit(
 ) -> None:
     config = tiny(optimizer_ema_decay=0.5, training_accumulate=2, training_batch_size=1)
     training.run(config, tmp_path / "whole", data=cells(), say=quiet)
-
-    class Killed(BaseException):
-        pass
-
-    advance = course.Course._advance
-
-    def until_killed(self: Any, batches: Any, progress: Progress, *others: Any) -> Any:
-        figures = advance(self, batches, progress, *others)
-        if progress.step == 6:
-            raise Killed
-        return figures
-
-    with monkeypatch.context() as patch:
-        patch.setattr(course.Course, "_advance", until_killed)
-        with pytest.raises(Killed):
-            training.run(config, tmp_path / "resumed", data=cells(), say=quiet)
+    run_until_killed(config, tmp_path / "resumed", monkeypatch)
     training.run(config, tmp_path / "resumed", data=cells(), say=quiet)
 
     last = "checkpoints/step-00000006.npz"

@@ -1,4 +1,4 @@
-"""Settings of the section `[optimizer]` reach the update rule: single updates, calculated by hand."""
+"""Settings of the section `[optimizer]` reach the update rule: single updates and schedules, calculated by hand."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unet.training.config import config_from_dict
-from keras_unet.training.optimizers import build_optimizer
+from keras_unet.training.optimizers import WarmUpAndDecay, build_optimizer
 
 
 def updated(
@@ -59,3 +59,18 @@ def test_decay_and_warm_up_are_those_of_the_run() -> None:
         values.append(float(np.asarray(variable)[0]))
     falling = [0.05 * (1 + np.cos(np.pi * step / 8)) for step in range(8)]
     assert -np.diff(values) == pytest.approx([0.05, 0.1, *falling], abs=1e-6)
+
+
+def test_schedules_reach_their_figures() -> None:
+    """mmsegmentation's poly, (0.01 - 1e-4) (1 - t/T)^0.9 + 1e-4; half a cosine after a linear rise."""
+    poly = WarmUpAndDecay(0.01, 40000, "poly", end=1e-4, power=0.9)
+    for step in (0, 10000, 39999, 40000):
+        assert float(poly(step)) == pytest.approx((0.01 - 1e-4) * (1 - step / 40000) ** 0.9 + 1e-4, rel=1e-4)
+    cosine = WarmUpAndDecay(1.0, 110, "cosine", warmup_steps=10)
+    expected = [0.1, 1.0, 1.0, 0.5 * (1 + np.cos(np.pi / 4)), 0.5, 0.0]
+    assert [float(cosine(step)) for step in (0, 9, 10, 35, 60, 110)] == pytest.approx(expected, abs=1e-6)
+    assert float(WarmUpAndDecay(0.3, 10)(10)) == pytest.approx(0.3)
+    again = WarmUpAndDecay.from_config(cosine.get_config())
+    assert float(again(35)) == float(cosine(35))
+    with pytest.raises(ValueError, match="Received \"?'?cosin"):
+        WarmUpAndDecay(0.1, 10, "cosin")

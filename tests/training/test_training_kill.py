@@ -10,7 +10,7 @@ import pytest
 
 from keras_unet.training.checkpoints import Checkpoints
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "kill_resume.py"
+SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_resume.py"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks its runs")

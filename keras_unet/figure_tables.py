@@ -131,7 +131,7 @@ def _object_lines(figures: Figures) -> list[str]:
         found = f"{figures['objects_found']} objects found, {figures['objects']} true"
         threshold = f" at threshold {figures['threshold']:g}" if "threshold" in figures else ""
         size = f", from {figures['min_size']} pixels on" if figures.get("min_size") else ""
-        parted = ", by watershed" if figures.get("watershed") else ""
+        parted = f", by watershed of depth {figures.get('depth', 1):g}" if figures.get("watershed") else ""
         lines.append(f"SEG {_digits(figures['seg'])}{threshold}{size}{parted}: {found}")
     if "det" in figures:
         lines.append(f"DET {_digits(figures['det'])}")

@@ -23,24 +23,28 @@ class InstanceSettings:
         min_size: Smallest area in pixels of an object.
         watershed: Whether objects that hang together are parted at their waists, see `watershed_instances`; if not,
             they are connected components.
+        depth: Of the watershed: a part is an object of its own if it is wider than its waist by more, in pixels of
+            distance to the background. Large, uneven objects take more than 1 so as not to be cut in pieces.
     """
 
     threshold: float = 0.5
     min_size: int = 0
     watershed: bool = False
+    depth: float = 1.0
 
     def find(self, probability: npt.ArrayLike) -> Labels:
         """Object ids `(height, width)` from 1, 0 for background, from foreground probabilities `(height, width)`.
 
         Raises:
-            ValueError: As `keras_unet.instances.instances`.
+            ValueError: As `keras_unet.instances.instances` and `watershed_instances`.
         """
-        find = watershed_instances if self.watershed else instances
-        return find(probability, self.threshold, self.min_size, grow=GROW)
+        if self.watershed:
+            return watershed_instances(probability, self.threshold, self.min_size, grow=GROW, depth=self.depth)
+        return instances(probability, self.threshold, self.min_size, grow=GROW)
 
     def in_words(self) -> str:
-        """Such as "components above 0.9, from 60 pixels on"."""
-        method = "watershed" if self.watershed else "components"
+        """Such as "components above 0.9, from 60 pixels on" or "watershed of depth 4 above 0.7, from 60 pixels on"."""
+        method = f"watershed of depth {self.depth:g}" if self.watershed else "components"
         return f"{method} above {self.threshold:g}, from {self.min_size} pixels on"
 
     def but(self, **given: Any) -> Self:

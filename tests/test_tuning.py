@@ -40,8 +40,20 @@ def test_the_watershed_is_chosen_where_no_threshold_parts_the_cells() -> None:
     chance = np.where(CELLS > 0, 0.9, 0.0)
     chance[11:13, 22] = 0.9
     tuned = tune([image(chance)])
-    assert tuned.settings.watershed
-    assert tuned.settings.threshold == 0.5
+    assert tuned.settings == InstanceSettings(0.5, watershed=True, depth=1.0)
+
+
+def test_a_greater_depth_is_chosen_where_a_lesser_one_cuts_a_cell_in_pieces() -> None:
+    """Each is 24 pixels wide at its ends and 18 in its middle, the bridge between the two is 4 wide."""
+    labels = np.zeros((28, 124), np.int32)
+    for number, left in ((1, 2), (2, 62)):
+        labels[2:26, left : left + 58] = number
+        labels[2:5, left + 24 : left + 34] = labels[23:26, left + 24 : left + 34] = 0
+    chance = np.where(labels > 0, 0.9, 0.0)
+    chance[12:16, 60:62] = 0.9
+    tuned = tune([image(chance, labels)])
+    assert InstanceSettings(0.5, watershed=True).find(chance).max() == 4
+    assert tuned.settings == InstanceSettings(0.5, watershed=True, depth=4.0)
 
 
 def test_the_smallest_size_drops_false_objects_and_keeps_every_true_one() -> None:
@@ -76,11 +88,11 @@ def test_a_run_that_was_never_tuned_keeps_the_threshold_of_its_training(tmp_path
 
 def test_the_choice_is_found_by_predict_and_the_threshold_for_components_by_export(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "run")
-    save(run, Tuned(InstanceSettings(0.35, 40, True), 0.75, 0.9))
-    assert validated_instances(run.path) == InstanceSettings(0.35, 40, True)
+    save(run, Tuned(InstanceSettings(0.35, 40, True, 4.0), 0.75, 0.9))
+    assert validated_instances(run.path) == InstanceSettings(0.35, 40, True, 4.0)
     metadata = export_details(run.path)["metadata"]
     assert metadata["threshold"] == 0.9, "the exported graph has components alone"
-    assert InstanceSettings.validated(metadata) == InstanceSettings(0.35, 40, True)
+    assert InstanceSettings.validated(metadata) == InstanceSettings(0.35, 40, True, 4.0)
     assert metadata["objects"] == 7
     assert run.read_report()["validation"] == {"threshold": 0.8, "objects": 7}, "what training reported stays"
 
@@ -93,8 +105,11 @@ def test_a_served_model_says_how_its_objects_are_told_apart() -> None:
         def description(self) -> dict:
             return {"metadata": self.metadata}
 
-    tuned = {"threshold": 0.9, "tuned": {"threshold": 0.35, "min_size": 40, "watershed": True, "seg": 0.75}}
-    assert segment.validated_instances(Served(tuned)) == InstanceSettings(0.35, 40, True)
+    tuned = {
+        "threshold": 0.9,
+        "tuned": {"threshold": 0.35, "min_size": 40, "watershed": True, "depth": 4.0, "seg": 0.75},
+    }
+    assert segment.validated_instances(Served(tuned)) == InstanceSettings(0.35, 40, True, 4.0)
     assert segment.validated_instances(Served({"threshold": 0.8})) == InstanceSettings(0.8)
     assert segment.validated_instances(Served({})) == InstanceSettings(0.5)
 
@@ -114,7 +129,7 @@ def test_a_trained_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: P
     chosen = json.loads((run / "report.json").read_text())["tuned"]
     invoke("evaluate", run, "--metrics", "cells", "--json", tmp_path / "a.json")
     told = json.loads((tmp_path / "a.json").read_text())
-    for name in ("threshold", "min_size", "watershed"):
+    for name in ("threshold", "min_size", "watershed", "depth"):
         assert told["figures"][name] == chosen[name]
     assert told["figures"]["seg"] == pytest.approx(chosen["seg"], abs=1e-4)
     invoke("export", run, tmp_path / "served")

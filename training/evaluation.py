@@ -31,6 +31,7 @@ def evaluate(
     threshold: float | None = 0.5,
     min_size: int = 0,
     watershed: bool = False,
+    depth: float = 1.0,
     metrics: Sequence[str] | None = None,
     tile: int | None = None,
 ) -> Figures:
@@ -44,6 +45,7 @@ def evaluate(
             and 0.95 with the best SEG: on validation images a choice, on test images a peek at the answer.
         min_size: Smallest object in pixels, for instances.
         watershed: Whether objects that hang together are parted, for instances.
+        depth: Of the watershed, in pixels, see `InstanceSettings`.
         metrics: Names of `keras_unet.figures.METRICS` or `GROUPS`; None for the usual ones.
         tile: Input tile in pixels of a `UNet`; None for one that suits the memory.
 
@@ -57,7 +59,7 @@ def evaluate(
     Raises:
         ValueError: If the model does not fit the data, its probabilities do not, or a metric does not.
     """
-    settings = InstanceSettings(_THRESHOLDS[0] if threshold is None else threshold, min_size, watershed)
+    settings = InstanceSettings(_THRESHOLDS[0] if threshold is None else threshold, min_size, watershed, depth)
     scope = scope_of(data, settings)
     chosen_metrics(metrics, scope)
     images = judge_all(model, data, tile)

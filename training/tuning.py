@@ -19,6 +19,7 @@ from .run_folder import RunFolder
 
 # Of equally good thresholds the one nearest to one half is taken.
 THRESHOLDS = tuple(sorted((step / 20 for step in range(1, 20)), key=lambda value: abs(value - 0.5)))
+_DEPTHS = (1.0, 2.0, 4.0, 8.0)  # pixels
 _PARTS_OF_AN_OBJECT = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
 _DIGITS = 4  # of SEG; smaller differences are no reason to choose
 
@@ -39,7 +40,7 @@ class Tuned:
 
 
 def tune(images: Sequence[JudgedImage]) -> Tuned:
-    """Choose the threshold for components and for watershed, the better of the two, then the smallest size.
+    """Choose the threshold for components and for watersheds of some depths, the best of them, then the smallest size.
 
     SEG decides. It does not see false objects, so of settings with one SEG (to four digits) that with the fewest
     objects without a counterpart in the truth is taken, and of those the simplest. Sizes are parts of the median
@@ -58,7 +59,8 @@ def tune(images: Sequence[JudgedImage]) -> Tuned:
     sizes = np.concatenate([np.unique(ids[ids > 0], return_counts=True)[1] for ids in truths])
     if sizes.size == 0:
         raise ValueError("Expected validation images with at least one object. Received background alone.")
-    trials = [InstanceSettings(value, 0, watershed) for watershed in (False, True) for value in THRESHOLDS]
+    trials = [InstanceSettings(value) for value in THRESHOLDS]
+    trials += [InstanceSettings(value, 0, True, depth) for depth in _DEPTHS for value in THRESHOLDS]
     scores = {trial: _score(trial, truths, cells) for trial in tqdm(trials, desc="tuning", disable=None)}
     components = max(trials[: len(THRESHOLDS)], key=scores.__getitem__)
     best = max(trials, key=scores.__getitem__)

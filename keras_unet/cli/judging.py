@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from keras_unet.cli.mistakes import wrong_use
-from keras_unet.cli.option_types import Averaging, MinSize, Threshold, Tile, Watershed
+from keras_unet.cli.option_types import Averaging, Depth, MinSize, Threshold, Tile, Watershed, objects_by
 from keras_unet.cli.tensorflow_start import import_tensorflow
 
 
@@ -47,6 +47,7 @@ def evaluate(
     threshold: Threshold = None,
     min_size: MinSize = None,
     watershed: Watershed = None,
+    depth: Depth = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     csv_file: Annotated[
@@ -63,7 +64,7 @@ def evaluate(
     """Print figures of a model or of results: IoU, Dice, errors of EM stacks, touching objects told apart, and more."""
     names = None if metrics is None else _metric_names(metrics)
     reading: dict[str, Any] = {"label_kind": label_kind, "ignore_label": ignore_label}
-    objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
+    objects = objects_by(threshold, min_size, watershed, depth)
     if truth is not None:
         given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
         given["--pictures"] = pictures

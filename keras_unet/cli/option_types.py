@@ -2,7 +2,7 @@
 
 import math
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -45,6 +45,16 @@ Watershed = Annotated[
         show_default=False,
     ),
 ]
+Depth = Annotated[
+    float | None,
+    typer.Option(
+        help="How much wider than its waist a part must be to be parted from it by --watershed, in pixels; by default "
+        "1, or as tuned. More for large objects.",
+        min=0.001,
+        callback=finite,
+        metavar="PIXELS",
+    ),
+]
 Averaging = Annotated[
     Literal["none", "flips", "rotations", "square", "rotations7"],
     typer.Option(
@@ -54,3 +64,13 @@ Averaging = Annotated[
     ),
 ]
 ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
+
+
+def objects_by(
+    threshold: float | None, min_size: int | None, watershed: bool | None, depth: float | None
+) -> dict[str, Any]:
+    """Arguments of `InstanceSettings` by those of the command line; a depth asks for the watershed."""
+    if depth is not None and watershed is False:
+        raise typer.BadParameter("Expected --depth without --components, which have none. Received both.")
+    watershed = True if depth is not None else watershed
+    return {"threshold": threshold, "min_size": min_size, "watershed": watershed, "depth": depth}

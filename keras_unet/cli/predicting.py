@@ -7,7 +7,17 @@ from typing import Annotated, Any, Literal
 import typer
 
 from keras_unet.cli.mistakes import wrong_use
-from keras_unet.cli.option_types import Averaging, MinSize, ModelPath, Threshold, Tile, Watershed, finite
+from keras_unet.cli.option_types import (
+    Averaging,
+    Depth,
+    MinSize,
+    ModelPath,
+    Threshold,
+    Tile,
+    Watershed,
+    finite,
+    objects_by,
+)
 from keras_unet.cli.tensorflow_start import import_tensorflow
 
 
@@ -19,6 +29,7 @@ def predict(
     threshold: Threshold = None,
     min_size: MinSize = None,
     watershed: Watershed = None,
+    depth: Depth = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     stream: Annotated[
@@ -47,7 +58,7 @@ def predict(
     challenge = file_format if file_format in ("isbi", "ctc") else None
     _check_challenge_options(challenge, stream, instances)
     instances = instances or challenge == "ctc"
-    _check_object_options(instances, threshold, min_size, watershed)
+    objects = _checked_objects(instances, threshold, min_size, watershed, depth)
     streamed = None if challenge else file_format
     given = {"--output": output, "--format": streamed, "--level": pyramid_level, "--overwrite": overwrite or None}
     _check_streaming_options(stream, instances, [option for option, value in given.items() if value is not None])
@@ -73,7 +84,6 @@ def predict(
     from keras_unet.commands.prediction import predict_files
 
     net = open_model(model, tile, averaging)
-    objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
     settings = validated_instances(model).but(**objects) if instances else None
     _tell_objects(settings)
     if challenge:
@@ -96,6 +106,7 @@ def segment(
     threshold: Threshold = None,
     min_size: MinSize = None,
     watershed: Watershed = None,
+    depth: Depth = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.001, callback=finite)] = 60.0,
     retries: Annotated[int, typer.Option(help="Further attempts if the server is busy or away.", min=0)] = 4,
     concurrency: Annotated[int, typer.Option(help="The most requests at a time.", min=1)] = 4,
@@ -108,7 +119,7 @@ def segment(
     ] = None,
 ) -> None:
     """Segment images on a server: labels, foreground probabilities and a coloured overlay for each."""
-    _check_object_options(instances, threshold, min_size, watershed)
+    objects = _checked_objects(instances, threshold, min_size, watershed, depth)
     with wrong_use():
         sent = dict(_header(header) for header in headers or [])
     from keras_unet.commands.segment import segment_files, validated_instances
@@ -125,7 +136,6 @@ def segment(
         max_message_bytes=max_message_bytes,
         headers=sent,
     ) as client:
-        objects: dict[str, Any] = {"threshold": threshold, "min_size": min_size, "watershed": watershed}
         settings = validated_instances(client).but(**objects) if instances else None
         _tell_objects(settings)
         for path in segment_files(client, images, out, settings):
@@ -169,16 +179,18 @@ def export(
     typer.echo(f"  docker run -p 8501:8501 -v {mount} -e {name} tensorflow/serving")
 
 
-def _check_object_options(
-    instances: bool, threshold: float | None, min_size: int | None, watershed: bool | None
-) -> None:
+def _checked_objects(
+    instances: bool, threshold: float | None, min_size: int | None, watershed: bool | None, depth: float | None
+) -> dict[str, Any]:
+    """Arguments of `InstanceSettings`; refused without --instances."""
     method = "--watershed" if watershed else "--components"
-    options = {"--threshold": threshold, "--min-size": min_size, method: watershed}
+    options = {"--threshold": threshold, "--min-size": min_size, method: watershed, "--depth": depth}
     given = [option for option, value in options.items() if value is not None]
     if given and not instances:
         raise typer.BadParameter(
             f"Expected --instances with {given[0]}, which is about objects. Received {given[0]} alone."
         )
+    return objects_by(threshold, min_size, watershed, depth)
 
 
 def _tell_objects(settings: Any) -> None:

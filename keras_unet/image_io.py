@@ -57,7 +57,7 @@ def read_image(path: FilePath) -> Pixels:
     """
     stack = read_stack(path)
     if len(stack) != 1:
-        raise ImageError(f"{path}: expected a single image. Received a stack of {len(stack)}: read it with read_stack.")
+        raise ImageError(f"{path}: expected a single image. Received a stack of {len(stack)} pages.")
     return np.asarray(stack[0])
 
 

@@ -94,6 +94,8 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("evaluate", "m", "--truth", "t", "--result-kind", "mask"), "Expected --result-kind labels or probabilities"),
         (("evaluate", "m", "--truth", "t", "--pictures", "p"), "Expected --truth without --pictures"),
         (("evaluate", "m", "--pictures", __file__), "--pictures"),
+        (("evaluate", "m", "--csv", "truth.tif"), "Expected a file name in .csv for --csv. Received 'truth.tif'"),
+        (("evaluate", "m", "--json", ""), "Expected a file name in .json for --json. Received '.'"),
         (("evaluate", "m", "--result-kind", "labels"), "Expected --truth with --result-kind"),
         (("evaluate", "m", "--threshold", "1.5"), "--threshold"),
         (("predict", "m", "a.png", "--watershed"), "Expected --instances with --watershed"),

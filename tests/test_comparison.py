@@ -137,3 +137,33 @@ def test_the_command_compares_without_tensorflow(tmp_path: Path, truth: Path) ->
     assert "V_rand 1.0000" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
     assert len((tmp_path / "figures" / "a.csv").read_text().splitlines()) == 4
+
+
+def test_one_object_in_pieces_leaves_ids_what_they_are(tmp_path: Path) -> None:
+    pieces = np.where(CELLS > 0, 1, 0).astype(np.uint16)
+    for name, result in (("a", CELLS), ("b", pieces)):
+        write(tmp_path / "truth" / f"{name}.tif", CELLS.astype(np.uint16))
+        write(tmp_path / "out" / f"{name}.tif", result.astype(np.uint16))
+    found = of(tmp_path / "out", tmp_path / "truth", ["seg"], label_kind="instances")
+    # One object of both cells, 49 and 56 pixels, has more than half of each, so it is scored for each.
+    assert found["objects_found"] == 3
+    assert found["seg"] == pytest.approx((1 + 1 + 49 / 105 + 56 / 105) / 4)
+
+
+def test_ids_too_large_to_keep_apart_are_refused_with_the_file(tmp_path: Path) -> None:
+    write(tmp_path / "truth.tif", CELLS.astype(np.uint64) + np.uint64(2**32) * (CELLS == 2).astype(np.uint64))
+    write(tmp_path / "out.tif", CELLS)
+    with pytest.raises(ValueError, match=r"truth.tif: expected object ids in 0 to 16777215. Received 4294967298"):
+        of(tmp_path / "out.tif", tmp_path / "truth.tif", label_kind="instances")
+
+
+@pytest.mark.parametrize("ignored", [2**31, -(2**31) - 1, 10**20])
+def test_an_ignored_label_beyond_all_labels_is_refused(ignored: int, tmp_path: Path, truth: Path) -> None:
+    with pytest.raises(ValueError, match=f"Expected ignore_label in .* Received {ignored}"):
+        of(truth, truth, ignore_label=ignored)
+
+
+def test_any_part_of_a_path_may_be_a_pattern(tmp_path: Path, truth: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / f"run-{name}" / f"{name}.png", CELLS)
+    assert of(tmp_path / "run-*" / "?.png", truth)["images"] == 2

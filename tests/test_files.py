@@ -1,6 +1,7 @@
 """Files that are whole or absent: what a write that fails leaves, and that its error names the file."""
 
 import errno
+import os
 import re
 import resource
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ import pytest
 import keras_unet as ku
 from keras_unet import image_io
 from keras_unet.export.description import DESCRIPTION_FILE, write_description
-from keras_unet.files import PARTIAL, write_text, written_aside
+from keras_unet.files import PARTIAL, check_writable, write_text, written_aside
 from keras_unet.training.checkpoints import Checkpoints, Progress
 from keras_unet.training.config import config_from_dict
 from keras_unet.training.loop import Trainer
@@ -111,3 +112,49 @@ def test_a_run_clears_what_a_killed_one_left_and_touches_no_other_folder(tmp_pat
     assert [entry.name for entry in run.path.iterdir()] == ["config.toml"]
     RunFolder(tmp_path / "other").open(config)
     assert (tmp_path / "other" / f"{PARTIAL}0-model.keras").exists()
+
+
+def test_a_link_stays_and_the_file_it_leads_to_is_written(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "link.txt").symlink_to(tmp_path / "there" / "file.txt")
+    for text in ("first", "second"):
+        write_text(tmp_path / "link.txt", text)
+        assert (tmp_path / "link.txt").is_symlink()
+        assert (tmp_path / "there" / "file.txt").read_text() == text
+
+
+def test_no_file_takes_the_place_of_a_device_or_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="Expected the name of a file to write. Received '.*pipe', a device or"):
+        write_text(tmp_path / "pipe", "text")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_name_that_is_no_text_is_written_by_its_bytes(tmp_path: Path) -> None:
+    write_text(tmp_path / "names.txt", "a\udcff.png")
+    assert (tmp_path / "names.txt").read_text() == r"a\udcff.png"
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "message"),
+    [
+        ("file", True, "Expected the name of a folder to write. Received '.*file', which is a file"),
+        ("folder", False, "Expected the name of a file to write. Received '.*folder', which is a folder"),
+        ("file/new", True, "Expected a folder to write '.*file/new' in. Received '.*file', a file"),
+        ("file/new/a.csv", False, "Expected a folder to write '.*a.csv' in. Received '.*file', a file"),
+    ],
+)
+def test_what_cannot_be_written_is_told_beforehand(path: str, folder: bool, message: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=message):
+        check_writable(tmp_path / path, folder)
+
+
+@pytest.mark.parametrize(("path", "folder"), [("file", False), ("folder", True), ("new/a.csv", False), ("a/b", True)])
+def test_what_can_be_written_leaves_nothing(path: str, folder: bool, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "folder").mkdir()
+    check_writable(tmp_path / path, folder)
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["file", "folder"]
+    assert (tmp_path / "file").read_text() == "kept"

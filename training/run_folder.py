@@ -150,7 +150,7 @@ class RunFolder:
             )
         if overwrite:
             return
-        if self.read_report() is not None:
+        if self.read_report() is not None and is_whole(self.model):
             raise ConfigError(
                 f"Expected an empty folder or an unfinished run. The run in {folder!r} is finished; choose another "
                 "folder, or --overwrite."

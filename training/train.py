@@ -130,7 +130,8 @@ def check_monitor(config: Config, validate: LabelledImages | None) -> None:
     try:
         chosen_metrics([monitor], scope_of(validate, InstanceSettings()))
     except ValueError as error:
-        raise ConfigError(f"training.monitor: {error}") from None
+        hint = str(error).replace("--label-kind instances", "--set data.options.label_kind=instances")
+        raise ConfigError(f"training.monitor: {hint}") from None
     if not any(true_objects(one.labels, validate.kind, validate.ignore_label).any() for one in validate):
         raise ConfigError(
             f"training.monitor: Expected validation images with at least one object for {monitor}. Received "
@@ -269,5 +270,7 @@ def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress)
         "versions": versions(),
         "validation": None if parts.validate is None else evaluate(model, parts.validate, threshold=None),
     }
-    write_text(folder.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+    tuned = (folder.read_report() or {}).get("tuned")  # of a finished run whose model was lost
+    stored = report if tuned is None else {**report, "tuned": tuned}
+    write_text(folder.report, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
     return report

@@ -96,7 +96,7 @@ def mask_names(frames: Sequence[str | os.PathLike[str]]) -> list[str]:
     names = [f"mask{number.zfill(digits)}.tif" for number in numbers]
     twice = [name for name, count in Counter(names).items() if count > 1]
     if twice:
-        first, second = [Path(frame).name for frame, name in zip(frames, names, strict=True) if name == twice[0]][:2]
+        first, second = [os.fspath(frame) for frame, name in zip(frames, names, strict=True) if name == twice[0]][:2]
         raise ValueError(f"Expected one image per frame. Received {first!r} and {second!r}, both for {twice[0]}.")
     return names
 

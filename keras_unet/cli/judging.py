@@ -63,6 +63,7 @@ def evaluate(
 ) -> None:
     """Print figures of a model or of results: IoU, Dice, errors of EM stacks, touching objects told apart, and more."""
     names = None if metrics is None else _metric_names(metrics)
+    _check_targets(csv_file, json_file, pictures)
     reading: dict[str, Any] = {"label_kind": label_kind, "ignore_label": ignore_label}
     objects = objects_by(threshold, min_size, watershed, depth)
     if truth is not None:
@@ -122,6 +123,19 @@ def report(
     for sentence in write_report(runs, out, data=data, worst=worst, overwrite=overwrite):
         typer.echo(sentence)
     typer.echo(f"Report: {out}")
+
+
+def _check_targets(csv_file: Path | None, json_file: Path | None, pictures: Path | None) -> None:
+    """Refuse what cannot be written before anything is judged; a table never takes the place of an image."""
+    from keras_unet.files import check_writable
+
+    for option, path, ending in (("--csv", csv_file, ".csv"), ("--json", json_file, ".json")):
+        if path is not None and path.suffix.lower() != ending:
+            raise typer.BadParameter(f"Expected a file name in {ending} for {option}. Received {str(path)!r}.")
+        if path is not None:
+            check_writable(path)
+    if pictures is not None:
+        check_writable(pictures, folder=True)
 
 
 def _metric_names(text: str) -> list[str]:

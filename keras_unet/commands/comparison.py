@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def _files(path: Path) -> list[Path]:
     elif path.exists():
         files = [path]
     else:
-        files = sorted(path.parent.glob(path.name), key=natural_order)
+        files = sorted(map(Path, glob(str(path), recursive=True)), key=natural_order)
     if not files:
         raise FileNotFoundError(f"Expected image files. Received {str(path)!r}, where there are none.")
     return files
@@ -126,7 +127,7 @@ def _converted(files: Sequence[_File], meaning: Meaning) -> tuple[list[_File], b
     _check_alike(files, meaning.num_classes)
     if files[0].has_probabilities:
         return list(files), False
-    if meaning.kind == "instances" and not any(_is_mask(page) for file in files for page in file.pages):
+    if meaning.kind == "instances" and _are_ids([page for file in files for page in file.pages]):
         return [_File(file.path, _ids(file)) for file in files], True
     kind: LabelKind = "binary" if meaning.num_classes == 2 else "classes"
     named = [(str(file.path), file.pages) for file in files]
@@ -149,10 +150,11 @@ def _check_alike(files: Sequence[_File], num_classes: int) -> None:
             )
 
 
-def _is_mask(labels: NDArray[Any]) -> bool:
-    """Whether one value marks several separate pieces, so that it cannot be an id."""
-    values = np.unique(labels[labels > 0])
-    return len(values) == 1 and int(connected_components(labels).max()) > 1
+def _are_ids(pages: Sequence[NDArray[Any]]) -> bool:
+    """Whether labels are ids: a page has several; or none has more than one, in one piece wherever it occurs."""
+    if any(len(np.unique(page[page > 0])) > 1 for page in pages):
+        return True
+    return all(connected_components(page).max() <= 1 for page in pages)
 
 
 def _ids(file: _File) -> NDArray[np.int32]:
@@ -171,7 +173,8 @@ def _side_by_side(truths: Sequence[_File], results: Sequence[_File]) -> Iterator
     for one, other in _matched(truths, results):
         if len(one.pages) != len(other.pages):
             raise ValueError(
-                f"{other.path}: expected {len(one.pages)} pages, as {one.path.name} has. Received {len(other.pages)}."
+                f"{other.path}: expected as many pages as {one.path.name} has, {len(one.pages)}. "
+                f"Received {len(other.pages)}."
             )
         yield from _checked(zip(_pages([one]), _pages([other]), strict=True))
 

@@ -18,6 +18,7 @@ from scipy import ndimage
 from keras_unet.arguments import check_class_names
 from keras_unet.datasets.base import Kind
 from keras_unet.datasets.label_values import LabelValues, NamedLabels, collect_values
+from keras_unet.label_checks import LARGEST_ID
 
 LabelKind = Literal["binary", "classes", "instances"]
 LABEL_KINDS: tuple[LabelKind, ...] = ("binary", "classes", "instances")
@@ -77,12 +78,12 @@ def understand(
         ValueError: options that make no sense, values outside the classes, or values that fit several readings;
             the message names the option that settles it.
     """
-    _check_options(label_kind, num_classes)
+    _check_options(label_kind, num_classes, ignore_label)
     found = collect_values(files, ignore_label)
     if label_kind is None:
         label_kind = _guess(files, found, num_classes)
     if label_kind == "instances":
-        return _instances(found.values, ignore_label)
+        return _instances(found, ignore_label)
     if label_kind == "binary":
         threshold, note = _binary(found)
         meaning = _Classes(2, ("background", "foreground"), note, lambda x: x >= threshold)
@@ -126,11 +127,13 @@ def check_label_kind(label_kind: str) -> None:
         raise ValueError(f"Expected label_kind among {', '.join(LABEL_KINDS)}. Received {label_kind!r}.{hint}")
 
 
-def _check_options(label_kind: str | None, num_classes: int | None) -> None:
+def _check_options(label_kind: str | None, num_classes: int | None, ignore_label: int | None) -> None:
     if label_kind is not None:
         check_label_kind(label_kind)
     if num_classes is not None and num_classes < 2:
         raise ValueError(f"Expected num_classes of at least 2, background included. Received {num_classes}.")
+    if ignore_label is not None and not -(2**31) <= ignore_label < 2**31:
+        raise ValueError(f"Expected ignore_label in -2147483648 to 2147483647. Received {ignore_label}.")
     if num_classes is not None and num_classes > 2 and label_kind in ("binary", "instances"):
         raise ValueError(f'Expected 2 classes with label_kind="{label_kind}". Received num_classes={num_classes}.')
 
@@ -230,7 +233,13 @@ def _check_inside(found: LabelValues, count: int, given: int | None) -> None:
         )
 
 
-def _instances(values: list[int], ignore_label: int | None) -> Meaning:
+def _instances(found: LabelValues, ignore_label: int | None) -> Meaning:
+    values = found.values
+    if values[-1] > LARGEST_ID:
+        raise ValueError(
+            f"{found.first_with(values[-1])}: expected object ids in 0 to {LARGEST_ID}. Received {values[-1]}: number "
+            "the objects anew, or name it as ignore_label if it has no meaning."
+        )
     objects = len([v for v in values if v > 0])
     note = f"Labels are read as object ids ({objects} different ones up to {values[-1]}), 0 as background."
     return Meaning(

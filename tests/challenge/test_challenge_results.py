@@ -148,7 +148,7 @@ def test_masks_keep_the_numbers_of_their_frames(real_data: Path) -> None:
         (["01/cells.tif"], "01/cells.tif: expected a name that ends in a frame number, such as t039.tif"),
         (
             ["01/t039.tif", "01/t039.png"],
-            "one image per frame. Received 't039.tif' and 't039.png', both for mask039.tif",
+            "one image per frame. Received '01/t039.tif' and '01/t039.png', both for mask039.tif",
         ),
         (["01/t0039.tif", "01/t39.tif"], "both for mask0039.tif"),
         (["new/t039.tif"], "called after its sequence, such as 01/t039.tif. Received the folder 'new'"),

@@ -136,7 +136,11 @@ def judge_run(history: History, reader: Reader) -> Judgement:
     if config.data.validate_on in (0, [], ""):
         raise ConfigError("The run has no validation images: data.validate is 0.")
     if not folder.model.exists():
-        raise ConfigError("The run has kept no model yet: the first is written at its first validation.")
+        raise ConfigError(
+            "The run's model.keras is gone. The command that began the run makes it anew from the best checkpoint."
+            if history.finished
+            else "The run has kept no model yet: the first is written at its first validation."
+        )
     parts = reader.parts(config.data)
     if parts.validate is None:
         raise ConfigError("The run has no validation images: data.validate is 0.")

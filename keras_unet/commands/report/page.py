@@ -63,8 +63,7 @@ def write_report(
     ]
     page = _page(names, _comparison(histories, names) if len(runs) > 1 else None, sections)
     out.parent.mkdir(parents=True, exist_ok=True)
-    # A name that is no text, as file systems allow, is shown with its bytes' numbers.
-    write_text(out, page.encode("utf-8", "backslashreplace").decode("utf-8"))
+    write_text(out, page)
     return lacks
 
 

@@ -28,11 +28,11 @@ def test_a_log_that_was_cut_short_goes_on_without_its_last_lines(tmp_path: Path)
     path = tmp_path / "log.csv"
     monitoring.CsvLog(path).write({"step": 2, "loss": 0.5})
     with open(path, "a") as file:
-        file.write("4,0.25,,,,,,\n6,0.1")
+        file.write("4,0.25,,,,,,,,\n6,0.1")
     monitoring.CsvLog(path, step=4).write({"step": 6, "loss": 0.125})
-    assert path.read_text().splitlines()[1:] == ["2,0.5,,,,,,", "4,0.25,,,,,,", "6,0.125,,,,,,"]
+    assert path.read_text().splitlines()[1:] == ["2,0.5,,,,,,,,", "4,0.25,,,,,,,,", "6,0.125,,,,,,,,"]
     monitoring.CsvLog(path, step=2)
-    assert path.read_text().splitlines()[1:] == ["2,0.5,,,,,,"]
+    assert path.read_text().splitlines()[1:] == ["2,0.5,,,,,,,,"]
 
 
 def test_a_log_that_is_gone_is_told_when_the_run_goes_on(tmp_path: Path) -> None:

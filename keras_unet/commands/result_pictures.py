@@ -34,7 +34,7 @@ def write_pictures(folder: Path, data: LabelledImages, images: Sequence[JudgedIm
     """
     paths = []
     for number, (sample, image) in enumerate(zip(data, images, strict=True)):
-        path = folder / f"{number:03d}_{re.sub(r'[^A-Za-z0-9.-]+', '_', Path(sample.name).stem)}.png"
+        path = folder / f"{number:03d}_{_file_name(sample.name)}.png"
         image_io.write_image(path, result_picture(sample.image, sample.labels, image, data, scope))
         paths.append(path)
     return paths
@@ -117,6 +117,12 @@ def _tinted(pixels: NDArray[Any], objects: NDArray[np.int32], image: JudgedImage
     drawn = pictures.overlay(pixels, objects)
     drawn[~image.counted] = IGNORED
     return drawn
+
+
+def _file_name(name: str) -> str:
+    """`train-volume_page_20` for `train/train-volume.tif, page 20`: no folders, endings, or signs that shells mind."""
+    bare = re.sub(r"\.[A-Za-z]{3,4}(?=,|$)", "", name.rpartition("/")[2])
+    return re.sub(r"[^A-Za-z0-9-]+", "_", bare)
 
 
 def _count(objects: NDArray[np.int32]) -> int:

@@ -41,7 +41,9 @@ def format_table(figures: Figures) -> str:
     lines = [*_class_table(figures), _heading(figures)]
     errors = [f"{title} {_digits(figures[name], name)}" for name, title in _ERRORS.items() if name in figures]
     curves = [_split_and_merge(figures, name, title) for name, title in _CURVES.items() if name in figures]
-    lines += [f"{', '.join(group)}, each at its best threshold" for group in (errors, curves) if group]
+    for group in (errors, curves):
+        each = "each " if len(group) > 1 else ""
+        lines += [f"{', '.join(group)}, {each}at its best threshold"] if group else []
     if "auc" in figures:
         lines.append(f"AUC {_digits(figures['auc'])}")
     if figures.get("hausdorff95_missing"):

@@ -42,6 +42,7 @@ _MODULES = (
     "summary",
     "train",
     "tuning",
+    "whole_images",
 )
 
 __all__ = [*_MODULES, *_NAMES]  # noqa: PLE0604

@@ -13,22 +13,17 @@ import tensorflow as tf
 from keras_unet.augment import AugmentationSettings
 from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
-from keras_unet.figures import chosen_metrics
 from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
-from keras_unet.instance_settings import InstanceSettings
 from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
 from keras_unet.pipeline import class_balance, prepare, tile_warp, training_dataset, validation_dataset
-from keras_unet.tile_sizes import largest_tile
-from keras_unet.truth import true_objects
 from keras_unet.unet import UNet, load_model
 
 from .checkpoints import Progress
 from .config import Config, ConfigError, Loss
-from .config_sections import OF_WHOLE_IMAGES
 from .course import Course
 from .distribution import Workers, check_batch_size, choose_strategy, joined
-from .evaluation import evaluate, format_table, scope_of
+from .evaluation import evaluate, format_table
 from .locking import locked
 from .loop import Trainer
 from .monitoring import Say
@@ -36,6 +31,7 @@ from .optimizers import build_optimizer
 from .provenance import check_data, provenance, store, versions
 from .run_folder import RunFolder
 from .split import Split, load_data, split
+from .whole_images import check_monitor, monitored
 
 Figures = dict[str, Any]
 
@@ -106,7 +102,7 @@ def _run(
     write_text(folder.notes, "\n".join(parts.notes) + "\n")
     if changed or not folder.provenance.exists():
         store(folder, record)
-    whole_images = partial(_monitored, config, trainer.model, parts.validate)
+    whole_images = partial(monitored, config, trainer.model, parts.validate)
     course = Course(trainer, config, folder, batches_from, validation, say, whole_images)
     progress = course.to_the_end()
     if not Workers(strategy).is_chief:
@@ -116,36 +112,6 @@ def _run(
         say(format_table(report["validation"]))
     say(f"Finished ({report['finished']}) after {report['steps']} steps. Model: {folder.model}")
     return report
-
-
-def check_monitor(config: Config, validate: LabelledImages | None) -> None:
-    """Refuse a figure of whole images that the validation images do not have.
-
-    Raises:
-        ConfigError: If it does not fit their labels, or there is no object in them.
-    """
-    monitor = config.training.monitor
-    if validate is None or monitor not in OF_WHOLE_IMAGES:
-        return
-    try:
-        chosen_metrics([monitor], scope_of(validate, InstanceSettings()))
-    except ValueError as error:
-        hint = str(error).replace("--label-kind instances", "--set data.options.label_kind=instances")
-        raise ConfigError(f"training.monitor: {hint}") from None
-    if not any(true_objects(one.labels, validate.kind, validate.ignore_label).any() for one in validate):
-        raise ConfigError(
-            f"training.monitor: Expected validation images with at least one object for {monitor}. Received "
-            "background alone."
-        )
-
-
-def _monitored(config: Config, model: keras.Model, validate: LabelledImages | None) -> dict[str, float]:
-    """The monitored figure by its name, if it is one of whole images; in tiles as large as training's at the most."""
-    monitor = config.training.monitor
-    if validate is None or monitor not in OF_WHOLE_IMAGES:
-        return {}
-    tile = largest_tile(model.geometry, config.training.input_size)
-    return {monitor: evaluate(model, validate, threshold=None, metrics=[monitor], tile=tile)[monitor]}
 
 
 def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.Strategy | None = None) -> Trainer:

@@ -52,13 +52,17 @@ class InstanceSettings:
         return replace(self, **{name: value for name, value in given.items() if value is not None})
 
     @classmethod
-    def validated(cls, figures: Mapping[str, Any]) -> Self:
-        """The settings among the figures of a run or the metadata of an exported model.
+    def validated(cls, figures: Mapping[str, Any], **given: Any) -> Self:
+        """The settings among the figures of a run or the metadata of an exported model, but for those given, not None.
 
         `tuned` holds what `keras-unet tune` chose; without it `threshold` is the one that training validated for
-        components, and 0.5 stands for neither.
+        components, and 0.5 stands for neither. Components that are asked for where a watershed was chosen take the
+        threshold that is best for them.
         """
         tuned = figures.get("tuned")
-        if isinstance(tuned, Mapping):
-            return cls(**{field.name: tuned[field.name] for field in fields(cls) if field.name in tuned})
-        return cls(float(figures.get("threshold", 0.5)))
+        if not isinstance(tuned, Mapping):
+            return cls(float(figures.get("threshold", 0.5))).but(**given)
+        chosen = cls(**{field.name: tuned[field.name] for field in fields(cls) if field.name in tuned})
+        if chosen.watershed and given.get("watershed") is False:
+            chosen = replace(chosen, threshold=float(tuned.get("components_threshold", chosen.threshold)))
+        return chosen.but(**given)

@@ -97,6 +97,14 @@ def test_the_choice_is_found_by_predict_and_the_threshold_for_components_by_expo
     assert run.read_report()["validation"] == {"threshold": 0.8, "objects": 7}, "what training reported stays"
 
 
+def test_components_asked_for_where_a_watershed_was_chosen_take_their_own_threshold() -> None:
+    tuned = {"threshold": 0.35, "min_size": 40, "watershed": True, "depth": 4.0, "components_threshold": 0.9}
+    figures = {"tuned": tuned}
+    assert InstanceSettings.validated(figures, watershed=False).threshold == 0.9
+    assert InstanceSettings.validated(figures, watershed=False, threshold=0.2).threshold == 0.2
+    assert InstanceSettings.validated(figures, watershed=None, min_size=7) == InstanceSettings(0.35, 7, True, 4.0)
+
+
 def test_a_served_model_says_how_its_objects_are_told_apart() -> None:
     class Served:
         def __init__(self, metadata: dict) -> None:
@@ -125,14 +133,18 @@ def test_a_trained_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: P
     run, small = tmp_path / "run", ["model.filters=2", "model.depth=1", "training.input_size=34", "training.steps=4"]
     small += ["optimizer.warmup_steps=0", "data.options={count=4,size=48}", "training.validate_every=2"]
     invoke("train", "synthetic", "--out", run, *(part for change in small for part in ("--set", change)))
-    invoke("tune", run)
+    said = invoke("tune", run, "--averaging", "flips")
+    assert "Give them --averaging flips too, with which it was chosen." in said
+    assert json.loads((run / "report.json").read_text())["tuned"]["averaging"] == "flips"
+    assert "Give them" not in invoke("tune", run)
     chosen = json.loads((run / "report.json").read_text())["tuned"]
     invoke("evaluate", run, "--metrics", "cells", "--json", tmp_path / "a.json")
     told = json.loads((tmp_path / "a.json").read_text())
     for name in ("threshold", "min_size", "watershed", "depth"):
         assert told["figures"][name] == chosen[name]
     assert told["figures"]["seg"] == pytest.approx(chosen["seg"], abs=1e-4)
-    invoke("export", run, tmp_path / "served")
+    said = invoke("export", run, tmp_path / "served")
+    assert f"Signature instances: components above {chosen['components_threshold']:g}, of any size." in said
     assert validated_instances(tmp_path / "served") == validated_instances(run)
     served = invoke("evaluate", tmp_path / "served", "--data", written(tmp_path), "--label-kind", "instances")
     assert f"at threshold {chosen['threshold']:g}" in served

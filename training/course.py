@@ -61,7 +61,7 @@ class Course:
         self._whole_images = whole_images or dict
         self._checkpoints = Checkpoints(folder.checkpoints, config.training.keep_checkpoints)
         self._workers = Workers(trainer.strategy)
-        self._shown: dict[str, float] = {}
+        self._validated: dict[str, float] = {}
 
     def to_the_end(self) -> Progress:
         """Train until a reason to end: all steps done, no improvement, or no time left.
@@ -170,8 +170,7 @@ class Course:
             loss = self._train(batches, steps, progress.step * self._settings.accumulate)
             progress.step += steps
             progress.loss_sum += loss * steps
-            self._shown["loss"] = loss
-            bar.update(progress.step, self._shown)
+            bar.update(progress.step, {"loss": loss, **self._validated})
             if progress.step < stop and self._workers.any(bool(request)):
                 break
         seconds = time.monotonic() - begun
@@ -244,7 +243,7 @@ class Course:
                 progress.due, progress.finished = True, ""
                 return False
             figures |= {f"val_{name}": value for name, value in validated.items()}
-            self._shown[f"val {settings.monitor}"] = validated[settings.monitor]
+            self._validated = {f"val {settings.monitor} of step {progress.step}": validated[settings.monitor]}
             board.panels(self._panels(self._validation), progress.step)
             if settings.histograms:
                 weights = self._trainer.model.weights

@@ -75,7 +75,8 @@ class RunFolder:
             ConfigError: If this is no run folder, or its configuration cannot be used.
         """
         if not self.is_ours():
-            raise ConfigError(f"Expected a run folder with its config.toml. Received {str(self.path)!r}.")
+            missing = "" if self.path.exists() else ", which does not exist"
+            raise ConfigError(f"Expected a run folder with its config.toml. Received {str(self.path)!r}{missing}.")
         try:
             return config_from_dict(tomllib.loads(self.config.read_text(encoding="utf-8")))
         except tomllib.TOMLDecodeError as error:

@@ -27,6 +27,8 @@ def summarize(folder: RunFolder) -> str:
 
 
 def _state(progress: Progress | None, config: Config, reported: bool) -> str:
+    if progress is None and reported:
+        return "finished; its checkpoints are gone"
     if progress is None:
         return f"begun, without a checkpoint; {config.training.steps} steps to go"
     if progress.finished and not reported:

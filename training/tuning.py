@@ -70,13 +70,19 @@ def tune(images: Sequence[JudgedImage]) -> Tuned:
     return Tuned(best, scores[best][0], components.threshold)
 
 
-def save(run: RunFolder, tuned: Tuned) -> None:
+def save(run: RunFolder, tuned: Tuned, averaging: str = "none") -> None:
     """Write the choice into the report of a run, where predicting and exporting find it.
+
+    Args:
+        run: A finished one.
+        tuned: What was chosen.
+        averaging: With which test-time averaging.
 
     Raises:
         ConfigError: If the run is unfinished.
     """
     chosen = {**asdict(tuned.settings), "seg": tuned.seg, "components_threshold": tuned.components_threshold}
+    chosen["averaging"] = averaging
     report = {**finished_report(run), "tuned": chosen}
     write_text(run.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 

@@ -84,7 +84,7 @@ def predict(
     from keras_unet.commands.prediction import predict_files
 
     net = open_model(model, tile, averaging)
-    settings = validated_instances(model).but(**objects) if instances else None
+    settings = validated_instances(model, **objects) if instances else None
     _tell_objects(settings)
     if challenge:
         from keras_unet.commands.challenge_results import write_ctc, write_isbi
@@ -136,7 +136,7 @@ def segment(
         max_message_bytes=max_message_bytes,
         headers=sent,
     ) as client:
-        settings = validated_instances(client).but(**objects) if instances else None
+        settings = validated_instances(client, **objects) if instances else None
         _tell_objects(settings)
         for path in segment_files(client, images, out, settings):
             typer.echo(path)

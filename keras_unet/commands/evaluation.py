@@ -40,7 +40,7 @@ def judge_model(
     from keras_unet.training.evaluation import judge_all, scope_of
 
     net = open_model(path, tile, averaging)
-    scope = scope_of(data, validated_instances(path).but(**objects))
+    scope = scope_of(data, validated_instances(path, **objects))
     chosen_metrics(metrics, scope)  # refused before a net is run
     return judge_all(net, data), scope
 
@@ -100,12 +100,13 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     before = validated_instances(path)
     images, _ = judge_model(path, validation_data(path), {}, None, tile, averaging)
     tuned = tuning.tune(images)
-    tuning.save(run, tuned)
+    tuning.save(run, tuned, averaging)
+    averaged = "" if averaging == "none" else f" Give them --averaging {averaging} too, with which it was chosen."
     return "\n".join(
         [
             f"before  {before.in_words()}: SEG {seg(images, before):.4f}",
             f"tuned   {tuned.settings.in_words()}: SEG {tuned.seg:.4f}",
             f"Chosen on these {len(images)} validation images: on others expect less.",
-            f"Written to {run.report}; predict --instances, evaluate and export take it from there.",
+            f"Written to {run.report}; predict --instances, evaluate and export take it from there.{averaged}",
         ]
     )

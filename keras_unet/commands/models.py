@@ -57,18 +57,19 @@ def run_report(path: Path) -> dict[str, Any]:
     return RunFolder(path).read_report() or {}
 
 
-def validated_instances(path: Path) -> InstanceSettings:
+def validated_instances(path: Path, **given: Any) -> InstanceSettings:
     """How objects are told apart best: as `tune` chose, else as training validated, else with a threshold of 0.5.
 
     Args:
         path: As for `open_model`; an exported model carries the choice of its run.
+        given: Arguments of `InstanceSettings` that take precedence where they are not None.
     """
     exported = exported_version(path)
     if exported is None:
-        return InstanceSettings.validated(_object_figures(run_report(path)))
+        return InstanceSettings.validated(_object_figures(run_report(path)), **given)
     from keras_unet.export import read_description
 
-    return InstanceSettings.validated(read_description(exported).get("metadata") or {})
+    return InstanceSettings.validated(read_description(exported).get("metadata") or {}, **given)
 
 
 def export_details(path: Path) -> dict[str, Any]:
@@ -93,7 +94,14 @@ def proof_in_words(description: dict[str, Any]) -> str:
     ]
     if "difference_to_float32" in proof:
         lines.append(f"Largest difference from float32: {proof['difference_to_float32']:.1e}.")
-    if description["metadata"].get("threshold") is None:
+    threshold, tuned = description["metadata"].get("threshold"), description["metadata"].get("tuned") or {}
+    if threshold is not None:
+        lines.append(f"Signature instances: components above {threshold:g}, of any size.")
+    if tuned.get("watershed") or tuned.get("min_size"):
+        lines.append(
+            f"Tuned: {InstanceSettings.validated({'tuned': tuned}).in_words()}; `segment` and `predict` do this."
+        )
+    if threshold is None:
         lines.append("No signature instances: training validated no threshold for objects, as labels had no numbers.")
     if not description["tiled_equals_one_pass"]:
         lines.append("The net has global operations: its tiles do not equal one pass exactly.")

@@ -63,9 +63,9 @@ def segment_files(
     failures.check()
 
 
-def validated_instances(client: Client) -> InstanceSettings:
-    """How the served model's run told objects apart best."""
-    return InstanceSettings.validated(client.description()["metadata"])
+def validated_instances(client: Client, **given: Any) -> InstanceSettings:
+    """How the served model's run told objects apart best; what is given and not None takes precedence."""
+    return InstanceSettings.validated(client.description()["metadata"], **given)
 
 
 def _pages(files: Sequence[Path], client: Client, failures: Failures) -> Iterator[_Page]:

@@ -144,7 +144,7 @@ def _of_one(history: History, name: str, reader: Reader, worst: int, lacks: list
 def _judged(judgement: Judgement, worst: int) -> Html:
     """Figures of each image and of all of them, and the worst images."""
     known = flat(judgement.whole)
-    columns = [name for name in known if name not in _NO_COLUMNS]
+    columns = sorted((name for name in known if name not in _NO_COLUMNS), key=lambda name: name != judgement.deciding)
     names = [judgement.images[place].name for place in judgement.worst_first]
     rows = [(_ALL, judgement.whole), *((judgement.short(name), judgement.by_image[name]) for name in names)]
     deciding = title(judgement.deciding)

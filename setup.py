@@ -8,7 +8,9 @@ from setuptools import find_packages, setup
 
 ROOMS = ("training", "export")
 
-packages = find_packages(include=["keras_unet", "keras_unet.*"])
+FOLDERS_OF_DATA = ("keras_unet.training.presets", "keras_unet.training.launch")
+
+packages = [*find_packages(include=["keras_unet", "keras_unet.*"]), *FOLDERS_OF_DATA]
 for room in ROOMS:
     packages += [f"keras_unet.{room}", *(f"keras_unet.{room}.{name}" for name in find_packages(room))]
 
@@ -17,7 +19,7 @@ setup(
     package_dir={"keras_unet": "keras_unet", **{f"keras_unet.{room}": room for room in ROOMS}},
     package_data={
         "keras_unet": ["py.typed"],
-        "keras_unet.training": ["presets/*.toml", "launch/*"],
+        **{folder: ["*"] for folder in FOLDERS_OF_DATA},
         "keras_unet.export.serving": ["*.config", "*.json", "*.yml"],
     },
 )

@@ -101,7 +101,7 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("predict", "m", "a.png", "--watershed"), "Expected --instances with --watershed"),
         (("predict", "m", "a.png", "--depth", "4"), "Expected --instances with --depth"),
         (("predict", "m", "a.png", "--instances", "--components", "--depth", "4"), "--depth without --components"),
-        (("predict", "m", "a.png", "--instances", "--depth", "nan"), "finite number"),
+        (("predict", "m", "a.png", "--instances", "--depth", "nan"), "--depth"),
         (("predict", "m", "a.png", "--components"), "Expected --instances with --components"),
         (("evaluate", "m", "--data", ".", "--dataset", "fodler"), "Received 'fodler'. Did you mean \"folder\"?"),
         (("evaluate", "m", "--data", ".", "--dataset", "synthetic"), "Expected no path"),

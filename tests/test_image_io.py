@@ -194,7 +194,7 @@ def test_reduced_pages_beside_an_image_are_left_out(tmp_path):
 
 def test_stack_where_one_image_is_expected_is_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", noise(4, 5, 6), photometric="minisblack")
-    with pytest.raises(ImageError, match=r"a\.tif: expected a single image\. Received a stack of 4: .*read_stack"):
+    with pytest.raises(ImageError, match=r"a\.tif: expected a single image\. Received a stack of 4 pages\."):
         read_image(tmp_path / "a.tif")
     with pytest.raises(ImageError, match="single label image"):
         read_labels(tmp_path / "a.tif")

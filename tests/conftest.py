@@ -3,7 +3,12 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's affair: beside other work, or with the first import in it, seconds.
+hypothesis.settings.register_profile("keras-unet", deadline=None)
+hypothesis.settings.load_profile("keras-unet")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 

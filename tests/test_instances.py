@@ -63,7 +63,6 @@ def test_nothing_above_the_threshold_is_no_object():
 
 
 @given(arrays(np.bool_, (9, 7)))
-@settings(deadline=None)  # the first example imports scikit-image
 def test_components_are_those_of_scikit_image(mask):
     measure = pytest.importorskip("skimage.measure")
     labels = connected_components(mask)
@@ -96,7 +95,6 @@ def test_growing_by_one_reaches_the_eight_neighbours_and_the_image_border():
 
 
 @given(arrays(np.int32, (9, 11), elements=st.sampled_from([0] * 9 + [1, 2])), st.integers(0, 4))
-@settings(deadline=None)  # the first example imports scikit-image
 def test_growing_covers_what_scikit_image_covers(labels, grow):
     segmentation = pytest.importorskip("skimage.segmentation")
     # Rounded distances up to `grow` are true ones below `grow` + 0.5, never met by square roots of integers.
@@ -150,7 +148,6 @@ mostly_inside = arrays(np.bool_, (8, 9), elements=st.sampled_from([True] * 4 + [
 
 
 @given(distinct_heights, few_markers, mostly_inside)
-@settings(deadline=None)  # the first example imports scikit-image
 def test_watershed_over_distinct_heights_is_that_of_scikit_image(heights, markers, mask):
     segmentation = pytest.importorskip("skimage.segmentation")
     expected = segmentation.watershed(-heights, np.where(mask, markers, 0), mask=mask)
@@ -158,7 +155,6 @@ def test_watershed_over_distinct_heights_is_that_of_scikit_image(heights, marker
 
 
 @given(arrays(np.int32, (9, 10), elements=st.integers(1, 12)), st.integers(1, 4), arrays(np.bool_, (9, 10)))
-@settings(deadline=None)  # the first example imports scikit-image
 def test_peaks_hold_the_maxima_of_scikit_image_that_rise_by_more_than_the_depth(heights, depth, mask):
     morphology, measure = pytest.importorskip("skimage.morphology"), pytest.importorskip("skimage.measure")
     ground = np.pad(heights * mask, 1)  # the background around counts as height 0
@@ -266,7 +262,6 @@ def test_filling_holes_of_any_size_is_that_of_scipy(mask):
 
 
 @given(small_labels, small_labels)
-@settings(deadline=None)  # the first example imports scikit-image
 def test_contingency_is_that_of_scikit_image(truth, result):
     metrics = pytest.importorskip("skimage.metrics")
     expected = metrics.contingency_table(truth, result).toarray()

@@ -69,7 +69,7 @@ def test_auc_is_pooled_over_images_of_different_sizes_and_leaves_out_ignored_pix
     assert scores.auc(truth, probability, ignore_label=255) == 3 / 4
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     arrays(np.int32, (4, 5), elements=st.integers(0, 1)),
     arrays(np.float32, (4, 5), elements=st.floats(0, 1, width=16)),

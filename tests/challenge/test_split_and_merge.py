@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis.extra.numpy import arrays
 from restated import HALF_LOST, MERGED, TWO_CELLS, two_cells
 from scipy import ndimage, stats
@@ -43,7 +43,6 @@ def alone_where_empty(truth, result):
 
 
 @given(arrays(np.bool_, (6, 7)), arrays(np.bool_, (6, 7)))
-@settings(deadline=None)  # the first example imports scikit-image
 def test_rand_scores_without_pairs_of_a_pixel_with_itself_are_those_of_scikit_image(truth, result):
     metrics = pytest.importorskip("skimage.metrics")
     truth[0, :2] = True  # at least one pair
@@ -61,7 +60,6 @@ def test_rand_scores_without_pairs_of_a_pixel_with_itself_are_those_of_scikit_im
 
 
 @given(arrays(np.bool_, (6, 7)), arrays(np.bool_, (6, 7)))
-@settings(deadline=None)  # the first example imports scikit-image
 def test_information_scores_follow_from_the_conditional_entropies_of_scikit_image(truth, result):
     metrics = pytest.importorskip("skimage.metrics")
     truth[0, :3] = [True, False, True]

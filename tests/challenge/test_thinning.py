@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
@@ -37,7 +37,6 @@ def test_membranes_are_thinned_to_lines(cells, thinned):
 
 
 @given(arrays(np.bool_, (11, 9), elements=st.sampled_from([True, False, False])))
-@settings(deadline=None)
 def test_thinning_grows_each_cell_and_leaves_a_line_between_any_two(cells):
     cells[0, 0] = True
     before, thinned = ndimage.label(cells)[0], thin_membranes(cells)

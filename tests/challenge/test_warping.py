@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from restated import assert_follows_the_rules, two_cells
@@ -67,7 +67,6 @@ few_levels = arrays(np.float64, (11, 9), elements=st.sampled_from([0, 0.125, 0.3
 
 
 @given(arrays(np.bool_, (11, 9)), few_levels, st.sampled_from([0.0, 0.25, 0.5, 0.75]))
-@settings(deadline=None)
 def test_warping_gives_what_full_passes_in_order_give(truth, probability, threshold):
     assert_follows_the_rules(truth, probability, threshold)
 
@@ -84,7 +83,6 @@ def test_warping_of_large_shapes_gives_what_full_passes_give(seed):
 
 
 @given(arrays(np.bool_, (11, 9)), few_levels)
-@settings(deadline=None)
 def test_warping_keeps_the_number_of_cells_and_of_membranes(truth, probability):
     warped, _ = warp(truth, probability, 0.5)
     before = np.pad(truth, 1)

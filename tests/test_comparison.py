@@ -167,3 +167,9 @@ def test_any_part_of_a_path_may_be_a_pattern(tmp_path: Path, truth: Path) -> Non
     for name in ("a", "b"):
         write(tmp_path / f"run-{name}" / f"{name}.png", CELLS)
     assert of(tmp_path / "run-*" / "?.png", truth)["images"] == 2
+
+
+def test_brackets_of_a_folder_are_part_of_its_name(tmp_path: Path, truth: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path / "results [1]" / f"{name}.png", CELLS)
+    assert of(tmp_path / "results [1]" / "?.png", truth)["images"] == 2

@@ -93,7 +93,9 @@ def _files(path: Path) -> list[Path]:
     elif path.exists():
         files = [path]
     else:
-        files = sorted(map(Path, glob(str(path), recursive=True)), key=natural_order)
+        # Of a folder that is there, brackets are part of its name.
+        found = path.parent.glob(path.name) if path.parent.is_dir() else map(Path, glob(str(path), recursive=True))
+        files = sorted(found, key=natural_order)
     if not files:
         raise FileNotFoundError(f"Expected image files. Received {str(path)!r}, where there are none.")
     return files

@@ -11,8 +11,9 @@ precision: isbi2012-small in float32 (without TF32 on a GPU), mixed_bfloat16 and
 arithmetic emulates the latter two, several times slower.
 
 Each run is judged on the preset's validation images without test-time averaging and averaged over the square's eight
-symmetries. Objects are told apart as `keras-unet tune` chooses on these same images. --out keeps the runs, and the same
-command goes on where it was stopped. A run that fails is told and left out of the means; the exit status is 1 then.
+symmetries. Objects are connected components above one half, and in rows of their own what `keras-unet tune` chooses on
+these same images, which may part what a net has left joined. --out keeps the runs, and the same command goes on where
+it was stopped. A run that fails is told and left out of the means; the exit status is 1 then.
 --jobs runs several at once, for a machine with more cores, or a GPU, than one run can use. --set changes what all runs
 have in common.
 """
@@ -83,7 +84,7 @@ def main() -> None:
         folder = options.out or Path(scratch)
         runs = [(name, seed) for seed in options.seeds for name in ablation.variants]
         jobs = [job(ablation, name, seed, options, folder) for name, seed in runs]
-        print(f"{'run':20} {'averaging':9} " + " ".join(f"{name:>16}" for name in ablation.figures), flush=True)
+        print_header(ablation.figures)
         found: dict[str, list[Figures]] = {name: [] for name in ablation.variants}
         with ThreadPoolExecutor(options.jobs) as pool:
             results = pool.map(lambda one: in_own_process(one, options.jobs), jobs)
@@ -92,12 +93,12 @@ def main() -> None:
                     print(f"{name}, seed {seed}: failed", flush=True)
                     continue
                 found[name].append(result)
-                for averaging in AVERAGING:
-                    print_row(f"{name}, seed {seed}", averaging, [result[averaging]], ablation.figures)
+                for way, judged in result["judged"].items():
+                    print_row(f"{name}, seed {seed}", way, [judged], ablation.figures)
     print("\nMeans over seeds (smallest to largest):")
     for name, ended in found.items():
-        for averaging in AVERAGING if ended else ():
-            print_row(name, averaging, [result[averaging] for result in ended], ablation.figures)
+        for way in ended[0]["judged"] if ended else ():
+            print_row(name, way, [result["judged"][way] for result in ended], ablation.figures)
         seconds = (
             f", {statistics.median(one['seconds'] for one in ended):.0f} s of training in the median" if ended else ""
         )
@@ -153,13 +154,16 @@ def judged_run(preset: str, changes: list[str], out: str) -> Figures:
     tf.config.experimental.enable_tensor_float_32_execution(False)
     report = run(load_config(preset, changes), out, say=lambda line: print(line, file=sys.stderr))
     model, data = load_model(Path(out) / "model.keras"), validation_data(out)
-    result: Figures = {"seconds": report["seconds"]}
+    judged: Figures = {}
+    metrics = ("seg", "separated_pairs", "iou") if data.kind == "instances" else EM
     for averaging in AVERAGING:
         images = judge_all(averaged(model, averaging), data)
-        settings = tuning.tune(images).settings if data.kind == "instances" else InstanceSettings()
-        wanted = (*CELLS[:2], "mean_iou") if data.kind == "instances" else EM
-        metrics = [{"mean_iou": "iou"}.get(name, name) for name in wanted]
-        result[averaging] = figures(images, scope_of(data, settings), metrics)
+        ways = {averaging: InstanceSettings()}
+        if data.kind == "instances":
+            ways[f"{averaging}, tuned"] = tuning.tune(images).settings
+        for way, settings in ways.items():
+            judged[way] = figures(images, scope_of(data, settings), metrics)
+    result = {"seconds": report["seconds"], "judged": judged}
     (Path(out) / "figures.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
 
@@ -170,7 +174,11 @@ def averaged(model: Any, averaging: str) -> Any:
     return lambda image: predict(model, image, averaging=averaging)
 
 
-def print_row(label: str, averaging: str, results: Iterable[Figures], names: Iterable[str]) -> None:
+def print_header(names: Iterable[str]) -> None:
+    print(f"{'run':20} {'averaging':13} " + " ".join(f"{name:>16}" for name in names), flush=True)
+
+
+def print_row(label: str, way: str, results: Iterable[Figures], names: Iterable[str]) -> None:
     """The mean of each figure, and its range where there are several."""
     results = list(results)
     cells = []
@@ -179,7 +187,7 @@ def print_row(label: str, averaging: str, results: Iterable[Figures], names: Ite
         digits = ".6f" if name == "warping_error" else ".0f" if name.endswith("pairs") else ".4f"
         text = format(statistics.mean(values), digits)
         cells.append(text if len(values) == 1 else f"{text} ({min(values):{digits}} to {max(values):{digits}})")
-    print(f"{label:20} {averaging:9} " + " ".join(f"{cell:>16}" for cell in cells), flush=True)
+    print(f"{label:20} {way:13} " + " ".join(f"{cell:>16}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

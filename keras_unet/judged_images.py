@@ -41,6 +41,18 @@ class JudgedImage:
     objects: Labels
     found_objects: Labels | None = None
 
+    def objects_by(self, settings: InstanceSettings) -> Labels:
+        """Ids of the result's objects `(height, width)`: its own, or else those found in its probability.
+
+        Raises:
+            ValueError: If it has neither.
+        """
+        if self.found_objects is not None:
+            return self.found_objects
+        if self.cell is None:
+            raise ValueError(f"{self.name}: expected a result of two classes. Received one of more.")
+        return settings.find(self.cell)
+
 
 @dataclass(frozen=True)
 class Scope:
@@ -131,9 +143,7 @@ class Judgement:
     @cached_property
     def found_objects(self) -> list[Labels]:
         """Ids of the result's objects, as given or else found in its probability."""
-        find = self.scope.instances.find
-        given = [image.found_objects for image in self.images]
-        return [find(cell) if ids is None else ids for ids, cell in zip(given, self.cells, strict=True)]
+        return [image.objects_by(self.scope.instances) for image in self.images]
 
     @cached_property
     def has_objects(self) -> bool:

@@ -153,12 +153,12 @@ def test_figures_are_those_of_evaluate(page: Page, run: Path, tmp_path: Path) ->
         assert int(table[name]["touching pairs"]) == one["touching_pairs"]
 
 
-def test_the_worst_image_comes_first_with_five_pictures_of_its_size(page: Page) -> None:
+def test_the_worst_image_comes_first_with_six_pictures_of_its_size(page: Page) -> None:
     table = page.table("image")
     worst, best = (float(table[name]["mean IoU"]) for name in list(table)[1:])
     assert worst <= best
-    assert [picture.size for picture in page.pictures()] == [(32, 32)] * 10
-    captions = ("image", "label", "weight map, 0 to", "probability of object", "errors")
+    assert [picture.size for picture in page.pictures()] == [(32, 32)] * 12
+    captions = ("image", "truth: 2 objects", "weight map, 0 to", "probability of object", "found: ", "errors")
     places = [page.text.index(caption, page.text.index("1. cells")) for caption in captions]
     assert places == sorted(places)
 
@@ -195,7 +195,7 @@ def test_several_runs_lie_over_one_another_and_differ_in_what_was_set(run: Path,
     assert len(page.table("run")) == 2
     links = {str(attributes["href"])[1:] for tag, attributes in page.tags if tag == "a"}
     assert links == {attributes["id"] for _, attributes in page.tags if "id" in attributes} == {"run-1", "run-2"}
-    assert len(page.pictures()) == 5 + 4, "the other run has no weight map"
+    assert len(page.pictures()) == 6 + 5, "the other run has no weight map"
     rings = [attributes for tag, attributes in page.tags if tag == "circle" and attributes.get("r") == "5.5"]
     assert len(rings) == 2 + 2, "in the chart of both runs, and in each one's own"
 
@@ -212,7 +212,7 @@ def test_without_its_data_a_run_is_shown_with_what_it_reported(copied: Path, dat
     told = json.loads((copied / "report.json").read_text())["validation"]
     assert float(page.table("image")["all images"]["mean IoU"]) == told["mean_iou"]
     page, lacks = report(tmp_path, copied, data=moved)
-    assert (lacks, len(page.pictures())) == ([], 10)
+    assert (lacks, len(page.pictures())) == ([], 12)
 
 
 def test_images_that_are_not_those_of_the_run_are_told(copied: Path, data: Path, tmp_path: Path) -> None:

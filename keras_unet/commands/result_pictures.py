@@ -58,11 +58,10 @@ def result_picture(
     """
     shown = {"image": pictures.grey_or_colour(pixels)}
     if scope.kind == "instances" and image.cell is not None:
-        found = scope.instances.find(image.cell) if image.found_objects is None else image.found_objects
-        alike = numbered_alike(image.objects, found)
-        shown[f"truth: {_count(image.objects)} objects"] = _tinted(pixels, image.objects, image)
+        (truth, true_objects), found = object_pictures(pixels, image, scope)
+        shown[truth] = true_objects
         shown[f"probability of {scope.class_names[1]}"] = pictures.heat(image.cell, 0.0, 1.0)
-        shown[f"found: {_count(found)} objects"] = _tinted(pixels, alike, image)
+        shown |= dict([found])
     else:
         shown["truth"] = label_picture(labels, data)
         if image.cell is not None:
@@ -71,6 +70,25 @@ def result_picture(
             shown["prediction"] = pictures.coloured(image.found)
         shown["errors: too much orange, missed blue"] = error_picture(pixels, image)
     return pictures.side_by_side(list(shown.values()), list(shown))
+
+
+def object_pictures(
+    pixels: NDArray[Any], image: JudgedImage, scope: Scope
+) -> tuple[tuple[str, pictures.Picture], tuple[str, pictures.Picture]]:
+    """Captions and pictures of the truth's objects and of those found, tinted on the image.
+
+    Those that match (IoU > 0.5) have one colour; what does not count is grey.
+
+    Args:
+        pixels: `(height, width, channels)`.
+        image: Of two classes, or with found objects.
+        scope: What it is judged by.
+    """
+    found = image.objects_by(scope.instances)
+    return (
+        (f"truth: {_count(image.objects)} objects", _tinted(pixels, image.objects, image)),
+        (f"found: {_count(found)} objects", _tinted(pixels, numbered_alike(image.objects, found), image)),
+    )
 
 
 def label_picture(labels: NDArray[np.int32], data: LabelledImages) -> NDArray[np.uint8]:

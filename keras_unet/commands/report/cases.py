@@ -1,4 +1,4 @@
-"""Pictures of images beside what a model makes of them: image, label, weight map, prediction, errors."""
+"""Pictures of images beside what a model makes of them: image, label, weight map, prediction, objects, errors."""
 
 from collections.abc import Iterator
 
@@ -16,6 +16,7 @@ from keras_unet.commands.result_pictures import (
     WRONG_CLASS,
     error_picture,
     label_picture,
+    object_pictures,
 )
 from keras_unet.figure_tables import flat, title
 from keras_unet.figures import Figures
@@ -55,7 +56,12 @@ def _panels(judgement: Judgement, place: int) -> Iterator[tuple[NDArray[np.uint8
     shape = sample.labels.shape
     size = "" if max(shape) <= _LARGEST else f", {shape[0]} x {shape[1]} shown smaller"
     yield _smooth(pictures.grey_or_colour(sample.image)), f"image{size}"
-    yield _sharp(label_picture(sample.labels, judgement.data)), "label"
+    by_object = judgement.scope.kind == "instances"
+    if by_object:
+        (truth, true_objects), (found, found_objects) = object_pictures(sample.image, image, judgement.scope)
+        yield _smooth(true_objects), truth
+    else:
+        yield _sharp(label_picture(sample.labels, judgement.data)), "label"
     if judgement.weighted:
         weights = judgement.weights(place)
         yield _smooth(pictures.heat(weights)), f"weight map, 0 to {weights.max():.3g}"
@@ -64,6 +70,8 @@ def _panels(judgement: Judgement, place: int) -> Iterator[tuple[NDArray[np.uint8
     else:
         certain = pictures.coloured(image.found) * judgement.certainty(place)[..., None]
         yield _sharp(certain.astype(np.uint8)), "prediction, darker where less probable"
+    if by_object:
+        yield _smooth(found_objects), found
     yield _sharp(error_picture(sample.image, image)), "errors"
 
 

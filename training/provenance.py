@@ -6,7 +6,7 @@ import platform
 import subprocess
 from collections.abc import Iterable
 from importlib.metadata import version
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,12 +101,23 @@ def check_data(folder: RunFolder, record: Record, allow_changed: bool = False) -
     return differing
 
 
+def trained_on(folder: RunFolder, samples: Iterable[Sample]) -> list[str]:
+    """Names of the samples whose pixels the run in a folder was trained on; none where there is no run.
+
+    Raises:
+        ConfigError: If the stored record is damaged.
+    """
+    stored = (folder.read_provenance() or {}).get("train")
+    known = {sample.get("image") for sample in stored} if _is_fingerprint(stored) else set()
+    return [sample["name"] for sample in fingerprint(samples) if sample["image"] in known] if known else []
+
+
 def store(folder: RunFolder, record: Record) -> None:
     """Write the record of a run."""
     write_text(folder.provenance, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
 
 
-def _is_fingerprint(samples: Any) -> bool:
+def _is_fingerprint(samples: Any) -> TypeGuard[list[Record]]:
     return isinstance(samples, list) and all(isinstance(sample, dict) and "name" in sample for sample in samples)
 
 

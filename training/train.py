@@ -110,7 +110,10 @@ def _run(
     report = _report(config, folder, parts, progress)
     if report["validation"] is not None:
         say(format_table(report["validation"]))
-    say(f"Finished ({report['finished']}) after {report['steps']} steps. Model: {folder.model}")
+    best = (
+        "" if progress.best is None else f" of step {progress.best_step}, {config.training.monitor} {progress.best:.4g}"
+    )
+    say(f"Finished ({progress.finished}) after {progress.step} steps. Model{best}: {folder.model}")
     return report
 
 

@@ -82,6 +82,8 @@ def evaluate(
         from keras_unet.training.evaluation import validation_data
 
         images = validation_data(model) if data is None else _load(dataset or "folder", data, options)
+        for remark in evaluation.remarks(model, images):
+            typer.echo(remark)
         judged, scope = evaluation.judge_model(model, images, objects, names, tile, averaging)
         if pictures is not None:
             from keras_unet.commands.result_pictures import write_pictures

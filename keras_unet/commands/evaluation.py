@@ -13,6 +13,8 @@ from keras_unet.instance_settings import InstanceSettings
 if TYPE_CHECKING:
     from keras_unet.datasets import LabelledImages
 
+_SHOWN = 3
+
 
 def judge_model(
     path: Path,
@@ -43,6 +45,18 @@ def judge_model(
     scope = scope_of(data, validated_instances(path, **objects))
     chosen_metrics(metrics, scope)  # refused before a net is run
     return judge_all(net, data), scope
+
+
+def remarks(path: Path, data: LabelledImages) -> list[str]:
+    """What to know before figures on these data are believed: how many images the run in `path` was trained on."""
+    from keras_unet.training.provenance import trained_on
+    from keras_unet.training.run_folder import RunFolder
+
+    known = trained_on(RunFolder(path), data)
+    if not known:
+        return []
+    listed = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
+    return [f"{len(known)} of these {len(data)} images were trained on: expect less on others. They are {listed}."]
 
 
 def judge_results(

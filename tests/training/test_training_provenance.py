@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 
 from keras_unet import training
 from keras_unet.cli import app
+from keras_unet.commands.evaluation import remarks
 from keras_unet.datasets import LabelledImages
 from keras_unet.training import provenance
 from keras_unet.training.checkpoints import Progress
@@ -47,6 +48,17 @@ def test_a_fingerprint_is_name_shape_dtype_and_the_sha256_of_pixels_and_labels()
             "image": hashlib.sha256(sample.image.tobytes()).hexdigest(),
             "labels": hashlib.sha256(sample.labels.astype("<i4").tobytes()).hexdigest(),
         }
+    ]
+
+
+def test_images_that_a_run_was_trained_on_are_known_by_their_pixels(tmp_path: Path) -> None:
+    run = begun(tmp_path / "run", cells())
+    renamed = with_sample(cells(4), 1, name="copy of 1", labels=cells()[1].labels * 2)
+    assert provenance.trained_on(run, renamed) == ["cells 0", "copy of 1"]  # 2 validates, 3 is new
+    assert provenance.trained_on(RunFolder(tmp_path), cells()) == []
+    assert remarks(run.path, cells(4).subset([2, 3])) == []
+    assert remarks(run.path, cells(4)) == [
+        "2 of these 4 images were trained on: expect less on others. They are cells 0, cells 1."
     ]
 
 

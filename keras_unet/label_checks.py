@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from numbers import Real
+
 import numpy as np
 import numpy.typing as npt
 
@@ -59,9 +61,9 @@ def check_threshold(threshold: float) -> float:
     """Read a threshold.
 
     Raises:
-        ValueError: outside [0, 1] or NaN.
+        ValueError: outside [0, 1], NaN or no number.
     """
-    if not 0 <= threshold <= 1:
+    if not (isinstance(threshold, Real) and 0 <= threshold <= 1):
         raise ValueError(f"Expected a threshold in [0, 1]. Received {threshold}.")
     return float(threshold)
 
@@ -72,6 +74,6 @@ def check_count(value: int, name: str) -> int:
     Raises:
         ValueError: below 0 or no whole number.
     """
-    if value != int(value) or value < 0:
+    if not isinstance(value, Real) or value < 0 or value % 1:
         raise ValueError(f"Expected {name} as a whole number of pixels from 0 on. Received {value}.")
     return int(value)

@@ -341,6 +341,8 @@ def test_two_thousand_objects_are_counted_cut_and_grown_back():
         ({"probability": np.array([["a"]])}, "real numbers"),
         ({"probability": np.ones((2, 2)), "threshold": 1.5}, "threshold.*1.5"),
         ({"probability": np.ones((2, 2)), "threshold": math.nan}, "threshold.*nan"),
+        ({"probability": np.ones((2, 2)), "threshold": None}, "threshold.*None"),
+        ({"probability": np.ones((2, 2)), "min_size": None}, "min_size.*None"),
         ({"probability": np.ones((2, 2)), "min_size": -1}, "min_size.*-1"),
         ({"probability": np.ones((2, 2)), "grow": 0.5}, "grow.*0.5"),
     ],

@@ -42,8 +42,10 @@ def read_thresholds(thresholds: Sequence[float]) -> list[float]:
     """Read thresholds.
 
     Raises:
-        ValueError: none at all, or one outside [0, 1].
+        ValueError: none at all, one outside [0, 1], or a number where several are expected.
     """
+    if np.ndim(thresholds) != 1:
+        raise ValueError(f"Expected thresholds as a list, such as [0.5]. Received {thresholds}.")
     if len(thresholds) == 0:
         raise ValueError("Expected at least one threshold in [0, 1]. Received none.")
     return [check_threshold(threshold) for threshold in thresholds]

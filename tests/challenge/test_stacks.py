@@ -33,7 +33,7 @@ def test_bad_stacks_are_refused(metric, truth, probability, message):
 
 
 @pytest.mark.parametrize("metric", [pixel_error, rand_error, v_info, v_rand, warping_error])
-@pytest.mark.parametrize("thresholds", [[], [0.5, 1.5], [float("nan")]])
+@pytest.mark.parametrize("thresholds", [[], [0.5, 1.5], [float("nan")], 0.5, None, ["half"]])
 def test_bad_thresholds_are_refused(metric, thresholds):
     with pytest.raises(ValueError, match="threshold"):
         metric(two_cells(), np.ones((7, 7)), thresholds)

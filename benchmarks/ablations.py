@@ -13,7 +13,8 @@ arithmetic emulates the latter two, several times slower.
 Each run is judged on the preset's validation images without test-time averaging and averaged over the square's eight
 symmetries. Objects are connected components above one half, and in rows of their own what `keras-unet tune` chooses on
 these same images, which may part what a net has left joined. --out keeps the runs, and the same command goes on where
-it was stopped. A run that fails is told and left out of the means; the exit status is 1 then.
+it was stopped. A run that fails is told and left out of the means; the exit status is 1 then. --shrink makes images and
+labels smaller before anything else, so that small nets learn large cells in minutes, and figures are of small images.
 --jobs runs several at once, for a machine with more cores, or a GPU, than one run can use. --set changes what all runs
 have in common.
 """
@@ -27,6 +28,7 @@ import sys
 import tempfile
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -113,12 +115,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--data", type=lambda path: Path(path).absolute(), help="folder that the preset reads")
     parser.add_argument("--out", type=Path, help="folder to keep the runs in; none are kept without it")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--shrink", type=int, default=1, help="by which whole number images are made smaller")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--set", dest="changes", action="append", default=[], metavar="KEY=VALUE")
     parser.add_argument("--run", help=argparse.SUPPRESS)  # one run, as this script starts itself
     options = parser.parse_args()
     if not (options.data or options.run):
         parser.error("--data is needed")
+    if options.shrink < 1:
+        parser.error(f"--shrink: expected a whole number from 1 on. Received {options.shrink}.")
     return options
 
 
@@ -126,7 +131,8 @@ def job(ablation: Ablation, name: str, seed: int, options: argparse.Namespace, f
     """Arguments of `judged_run`."""
     own = [f"data.path={options.data}", *ablation.variants[name], f"training.seed={seed}"]
     changes = [*ablation.common, *options.changes, *own]
-    return {"preset": ablation.preset, "changes": changes, "out": str(folder / f"{name}-{seed}".replace(" ", "-"))}
+    out = str(folder / f"{name}-{seed}".replace(" ", "-"))
+    return {"preset": ablation.preset, "changes": changes, "out": out, "shrink": options.shrink}
 
 
 def in_own_process(job: dict[str, Any], jobs: int) -> Figures | None:
@@ -141,7 +147,7 @@ def in_own_process(job: dict[str, Any], jobs: int) -> Figures | None:
     return result
 
 
-def judged_run(preset: str, changes: list[str], out: str) -> Figures:
+def judged_run(preset: str, changes: list[str], out: str, shrink: int = 1) -> Figures:
     """Train one run, or go on with it, and judge it by each way of averaging."""
     import tensorflow as tf
 
@@ -149,11 +155,14 @@ def judged_run(preset: str, changes: list[str], out: str) -> Figures:
     from keras_unet.figures import figures
     from keras_unet.instance_settings import InstanceSettings
     from keras_unet.training import load_config, run, tuning
-    from keras_unet.training.evaluation import judge_all, scope_of, validation_data
+    from keras_unet.training.evaluation import judge_all, scope_of
+    from keras_unet.training.split import load_data, split
 
     tf.config.experimental.enable_tensor_float_32_execution(False)
-    report = run(load_config(preset, changes), out, say=lambda line: print(line, file=sys.stderr))
-    model, data = load_model(Path(out) / "model.keras"), validation_data(out)
+    config = load_config(preset, changes)
+    whole = shrunk(load_data(config.data), shrink)
+    report = run(config, out, data=whole, say=lambda line: print(line, file=sys.stderr))
+    model, data = load_model(Path(out) / "model.keras"), split(whole, config.data).validate
     judged: Figures = {}
     metrics = ("seg", "separated_pairs", "iou") if data.kind == "instances" else EM
     for averaging in AVERAGING:
@@ -166,6 +175,22 @@ def judged_run(preset: str, changes: list[str], out: str) -> Figures:
     result = {"seconds": report["seconds"], "judged": judged}
     (Path(out) / "figures.json").write_text(json.dumps(result, indent=2) + "\n")
     return result
+
+
+def shrunk(data: Any, factor: int) -> Any:
+    """Images made smaller by a whole factor: means of squares of pixels, and of labels the one nearest the middle."""
+    if factor == 1:
+        return data
+    import cv2
+
+    def smaller(sample: Any) -> Any:
+        height, width = (size // factor for size in sample.labels.shape)
+        image = sample.image[: height * factor, : width * factor]
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).reshape(height, width, -1)
+        labels = sample.labels[factor // 2 :: factor, factor // 2 :: factor][:height, :width]
+        return replace(sample, image=image, labels=labels)
+
+    return replace(data, samples=tuple(smaller(sample) for sample in data))
 
 
 def averaged(model: Any, averaging: str) -> Any:

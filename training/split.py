@@ -110,7 +110,7 @@ def _parsed(text: str, key: str, count: int) -> list[int]:
 
 def _note(what: str, indices: list[int], data: LabelledImages) -> str:
     if not indices:
-        return f"{what} no samples."
+        return f"{what} no samples: the last weights are kept."
     folder = os.path.commonprefix(data.names).rpartition("/")[0]
     names = [data.names[index].removeprefix(f"{folder}/") for index in indices]
     listed = ", ".join(names if len(names) <= 4 else [*names[:2], "…", names[-1]])

@@ -86,6 +86,15 @@ def test_ignored_pixels_of_the_truth_are_left_out(tmp_path: Path) -> None:
     assert (found["pixels"], found["iou"]["foreground"]) == (20 * 24 - 56, 1)
 
 
+def test_frames_that_nobody_labelled_are_left_out_and_told(tmp_path: Path) -> None:
+    for frame in range(3):
+        write(tmp_path / "results" / f"mask00{frame}.tif", CELLS.astype(np.uint16) if frame == 1 else 0 * CELLS)
+    write(tmp_path / "truth" / "man_seg001.tif", CELLS.astype(np.uint16) * 5)
+    images, scope, notes = compare(tmp_path / "results", tmp_path / "truth", InstanceSettings(), label_kind="instances")
+    assert figures(images, scope, ["seg"])["seg"] == 1
+    assert notes[-1] == "2 of 3 results have no truth and are left out."
+
+
 def test_what_does_not_go_together_names_the_file(tmp_path: Path, truth: Path) -> None:
     good, out = (CELLS > 0).astype(np.uint8), tmp_path / "out"
     write(out / "a.png", good)

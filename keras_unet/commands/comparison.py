@@ -58,6 +58,8 @@ def compare(
 ) -> tuple[list[JudgedImage], Scope, list[str]]:
     """Lay result files beside the truth's files, which are matched by name; all are held in memory.
 
+    Results without truth, of frames that nobody labelled, are left out; a truth without result is an error.
+
     Args:
         results: A folder of label or probability files, one file or stack, or a pattern such as `out/*_labels.png`.
             Of a folder that `predict` or `segment` wrote one kind of file is taken: for a truth of instances the
@@ -84,7 +86,11 @@ def compare(
     scope = Scope(meaning.class_names, meaning.kind, found[0].has_probabilities, settings)
     images = [_judged(pair, meaning, has_ids) for pair in _side_by_side(truths, found)]
     what = "object ids" if has_ids else "probabilities" if scope.probabilities else "classes"
-    return images, scope, [meaning.note, f"Results are read as {what}: {read[0].path.name} and the like."]
+    notes = [meaning.note, f"Results are read as {what}: {read[0].path.name} and the like."]
+    spare = _count(found) - len(images)
+    if spare:
+        notes.append(f"{spare} of {_count(found)} results have no truth and are left out.")
+    return images, scope, notes
 
 
 def _files(path: Path) -> list[Path]:
@@ -204,12 +210,13 @@ def _checked(pairs: Iterator[tuple[tuple[str, NDArray[Any]], tuple[str, NDArray[
 def _matched(truths: Sequence[_File], results: Sequence[_File]) -> list[tuple[_File, _File]]:
     by_name = {_bare(file.path): file for file in results}
     by_path = {file.path: file for file in truths}
-    if len(by_name) == len(results) == len(truths):
+    if len(by_name) == len(results) >= len(truths):
         try:
-            return [(by_path[truth], by_name[result]) for result, truth in pair(list(by_name), list(by_path))]
+            pairs = pair(list(by_name), list(by_path), spare_images=True)
+            return [(by_path[truth], by_name[result]) for result, truth in pairs]
         except ValueError:
             pass  # told below in words for results
-    lonely = _lonely(truths, results) or _lonely(results, truths) or results[0].path
+    lonely = _lonely(truths, results) or results[0].path
     raise ValueError(
         f"{lonely}: expected truth and results in pairs of like names. Received no partner for this one among "
         f"{len(truths)} truth files in {truths[0].path.parent} and {len(results)} result files in "

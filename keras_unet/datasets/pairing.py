@@ -35,7 +35,7 @@ def words(name: str) -> list[str]:
     return [part for part in re.split(r"[^a-z0-9]+", name.lower()) if part]
 
 
-def pair(images: Sequence[Path], labels: Sequence[Path]) -> list[tuple[Path, Path]]:
+def pair(images: Sequence[Path], labels: Sequence[Path], *, spare_images: bool = False) -> list[tuple[Path, Path]]:
     """Match image and label files one to one by name.
 
     Names are compared whole; else without words such as `_mask` or `_manual1`; else by the numbers in them.
@@ -43,6 +43,7 @@ def pair(images: Sequence[Path], labels: Sequence[Path]) -> list[tuple[Path, Pat
     Args:
         images: at least one image file.
         labels: at least one label file.
+        spare_images: Whether images without a label are left out.
 
     Returns:
         Pairs in the order of the images.
@@ -57,9 +58,9 @@ def pair(images: Sequence[Path], labels: Sequence[Path]) -> list[tuple[Path, Pat
         image_keys, label_keys = [key(p) for p in images], [key(p) for p in labels]
         unique = len(set(image_keys)) == len(images) and len(set(label_keys)) == len(labels)
         shared = len(set(image_keys) & set(label_keys))
-        if unique and shared == len(images) == len(labels):
+        if unique and shared == len(labels) and (spare_images or shared == len(images)):
             partner = dict(zip(label_keys, labels, strict=True))
-            return [(image, partner[key(image)]) for image in images]
+            return [(image, partner[key(image)]) for image in images if key(image) in partner]
         if unique and shared > best[0]:
             best = shared, key
     raise ValueError(_unmatched(images, labels, best[1]))

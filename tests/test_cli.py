@@ -92,7 +92,6 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("evaluate", "m", "--metrics", "v_rnd"), "Received 'v_rnd'. Did you mean 'v_rand'?"),
         (("evaluate", "m", "--truth", "t", "--tile", "64"), "Expected --truth without --tile"),
         (("evaluate", "m", "--truth", "t", "--result-kind", "mask"), "Expected --result-kind labels or probabilities"),
-        (("evaluate", "m", "--truth", "t", "--pictures", "p"), "Expected --truth without --pictures"),
         (("evaluate", "m", "--pictures", __file__), "--pictures"),
         (("evaluate", "m", "--csv", "truth.tif"), "Expected a file name in .csv for --csv. Received 'truth.tif'"),
         (("evaluate", "m", "--json", ""), "Expected a file name in .json for --json. Received '.'"),

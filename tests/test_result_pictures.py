@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tiny_runs import cells
+from typer.testing import CliRunner
 
 from keras_unet import image_io, pictures
+from keras_unet.cli import app
 from keras_unet.commands.result_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, IGNORED, result_picture, write_pictures
 from keras_unet.datasets import LabelledImages, Sample
 from keras_unet.figures import Scope, judge
@@ -34,7 +36,7 @@ def test_objects_found_have_the_colours_of_the_truths_they_match() -> None:
     data = cells(1)
     probability = np.where(data[0].labels == 2, 0.9, 0.0)[..., None]
     images, scope = judged(data, probability)
-    image, truth, chance, found = panels(result_picture(data[0].image, data[0].labels, images[0], data, scope), 32)
+    image, truth, chance, found = panels(result_picture(images[0], scope, data[0].image), 32)
     assert (image == pictures.grey_or_colour(data[0].image)).all()
     assert (truth[15, 22] == found[15, 22]).all()
     assert (truth[15, 22] != image[15, 22]).any()
@@ -51,7 +53,7 @@ def test_of_classes_errors_are_shown_and_what_does_not_count_is_grey() -> None:
     probability = np.zeros((8, 8, 1), np.float32)
     probability[:, 2:6] = 1
     images, scope = judged(data, probability)
-    *_, label, chance, errors = panels(result_picture(sample.image, labels, images[0], data, scope), 8)
+    *_, label, chance, errors = panels(result_picture(images[0], scope, sample.image), 8)
     assert tuple(errors[3, 3]) == FALSE_POSITIVE
     assert tuple(errors[3, 7]) == FALSE_NEGATIVE
     assert tuple(errors[7, 3]) == tuple(label[7, 3]) == IGNORED
@@ -64,15 +66,29 @@ def test_three_classes_have_a_prediction_in_place_of_a_probability() -> None:
     sample = Sample("classes", np.zeros((9, 9, 1), np.uint8), labels)
     data = LabelledImages((sample,), "classes", 3, ("a", "b", "c"), None)
     images, scope = judged(data, np.eye(3, dtype=np.float32)[labels])
-    _, label, prediction, errors = panels(result_picture(sample.image, labels, images[0], data, scope), 9)
+    _, label, prediction, errors = panels(result_picture(images[0], scope, sample.image), 9)
     assert (label == prediction).all()
     assert not errors.any()
+
+
+def test_results_on_disk_are_drawn_without_an_image(tmp_path: Path) -> None:
+    for folder, ids in (("truth", [[1, 1, 0, 2, 2]] * 3), ("found", [[7, 7, 0, 0, 3]] * 3)):
+        (tmp_path / folder).mkdir()
+        image_io.write_labels(tmp_path / folder / "t0.tif", np.array(ids, np.int32))
+    arguments = [str(tmp_path / "found"), "--truth", str(tmp_path / "truth"), "--pictures", str(tmp_path / "pictures")]
+    done = CliRunner().invoke(app, ["evaluate", *arguments, "--label-kind", "instances"])
+    assert done.exit_code == 0, done.output
+    drawn = image_io.read_image(tmp_path / "pictures" / "000_t0.png")
+    truth, found = panels(drawn, 5) if drawn.shape[1] == 2 * 5 + GAP else []
+    assert (truth[:, :2] == found[:, :2]).all()
+    assert truth[:, :2].any()
+    assert not found[:, 3].any()
 
 
 def test_files_are_numbered_and_named_after_the_images(tmp_path: Path) -> None:
     data = cells(2)
     images, scope = judged(data, np.full((32, 32, 1), 0.9, np.float32))
-    written = write_pictures(tmp_path / "pictures", data, images, scope)
+    written = write_pictures(tmp_path / "pictures", images, scope, [sample.image for sample in data])
     assert [path.name for path in written] == ["000_cells_0.png", "001_cells_1.png"]
     assert image_io.read_image(written[1]).shape == (32 + CAPTION, 4 * 32 + 3 * GAP, 3)
 
@@ -89,6 +105,6 @@ def test_names_of_files_have_no_folders_endings_or_odd_signs(name: str, file: st
     data = cells(1)
     renamed = LabelledImages((Sample(name, data[0].image, data[0].labels),), "instances", 2, data.class_names, None)
     images, scope = judged(renamed, np.zeros((32, 32, 1), np.float32))
-    (written,) = write_pictures(tmp_path, renamed, images, scope)
+    (written,) = write_pictures(tmp_path, images, scope)
     assert written == tmp_path / file
     assert written.is_file()

@@ -57,7 +57,8 @@ def evaluate(
     pictures: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for a PNG of each image: image, truth, probability, objects or errors.", file_okay=False
+            help="Folder for a PNG of each image: image (not with --truth), truth, probability, objects or errors.",
+            file_okay=False,
         ),
     ] = None,
 ) -> None:
@@ -68,11 +69,11 @@ def evaluate(
     objects = objects_by(threshold, min_size, watershed, depth)
     if truth is not None:
         given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
-        given["--pictures"] = pictures
         _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
         from keras_unet.commands import evaluation
 
         judged, scope = evaluation.judge_results(model, truth, objects, result_kind=result_kind, **reading)
+        pixels = None
     else:
         if result_kind is not None:
             raise typer.BadParameter("Expected --truth with --result-kind. Received none.")
@@ -85,11 +86,12 @@ def evaluate(
         for remark in evaluation.remarks(model, images):
             typer.echo(remark)
         judged, scope = evaluation.judge_model(model, images, objects, names, tile, averaging)
-        if pictures is not None:
-            from keras_unet.commands.result_pictures import write_pictures
+        pixels = (sample.image for sample in images)
+    if pictures is not None:
+        from keras_unet.commands.result_pictures import write_pictures
 
-            drawn = write_pictures(pictures, images, judged, scope)
-            typer.echo(f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''} in {pictures}.")
+        drawn = write_pictures(pictures, judged, scope, pixels)
+        typer.echo(f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''} in {pictures}.")
     typer.echo(evaluation.report(judged, scope, names, csv_file, json_file))
 
 

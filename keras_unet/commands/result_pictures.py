@@ -1,7 +1,8 @@
 """Pictures of images beside their truth and what a model makes of them, errors in colour."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import image_io, pictures
-from keras_unet.datasets import LabelledImages
 from keras_unet.figures import JudgedImage, Scope
 from keras_unet.instances import match_instances
 
@@ -20,55 +20,50 @@ IGNORED = (128, 128, 128)
 _DARKENED = 0.6
 
 
-def write_pictures(folder: Path, data: LabelledImages, images: Sequence[JudgedImage], scope: Scope) -> list[Path]:
+def write_pictures(
+    folder: Path, images: Sequence[JudgedImage], scope: Scope, pixels: Iterable[NDArray[Any]] | None = None
+) -> list[Path]:
     """Write a picture of each image as PNG, named after its number and its name; older ones are replaced.
 
     Args:
         folder: Made if need be.
-        data: The images.
-        images: What a model made of each of them.
+        images: Truths and results.
         scope: What they are judged by.
+        pixels: Of each image `(height, width, channels)`; None where only results and truth are at hand.
 
     Returns:
         The files.
     """
     paths = []
-    for number, (sample, image) in enumerate(zip(data, images, strict=True)):
-        path = folder / f"{number:03d}_{_file_name(sample.name)}.png"
-        image_io.write_image(path, result_picture(sample.image, sample.labels, image, data, scope))
+    for number, (image, shown) in enumerate(zip(images, repeat(None) if pixels is None else pixels, strict=False)):
+        path = folder / f"{number:03d}_{_file_name(image.name)}.png"
+        image_io.write_image(path, result_picture(image, scope, shown))
         paths.append(path)
     return paths
 
 
-def result_picture(
-    pixels: NDArray[Any], labels: NDArray[np.int32], image: JudgedImage, data: LabelledImages, scope: Scope
-) -> pictures.Picture:
-    """Image, truth, what the net says and what follows from it, side by side under captions.
+def result_picture(image: JudgedImage, scope: Scope, pixels: NDArray[Any] | None = None) -> pictures.Picture:
+    """Image, truth, result and what follows from it, side by side under captions.
 
     Of instances the truth and the objects found are tinted on the image, those that match (IoU > 0.5) in one colour.
     Of classes the last panel shows the errors: too much in orange, missed in blue, another class in pink. Pixels that
-    do not count are grey in labels and errors.
+    do not count are grey in truth and errors. Without pixels there is no image, and black under all else.
 
     Args:
-        pixels: `(height, width, channels)`.
-        labels: `(height, width)`.
-        image: What a model made of it.
-        data: Where it is from.
-        scope: What it is judged by.
+        image: Truth and result.
+        scope: What they are judged by.
+        pixels: `(height, width, channels)`, or None.
     """
-    shown = {"image": pictures.grey_or_colour(pixels)}
-    if scope.kind == "instances" and image.cell is not None:
-        (truth, true_objects), found = object_pictures(pixels, image, scope)
-        shown[truth] = true_objects
+    under = np.zeros((*image.truth.shape, 1), np.uint8) if pixels is None else pixels
+    shown = {} if pixels is None else {"image": pictures.grey_or_colour(under)}
+    by_object = scope.kind == "instances"
+    true, found = object_pictures(under, image, scope) if by_object else (("truth", truth_picture(image)), None)
+    shown |= dict([true])
+    if image.cell is not None and scope.probabilities:
         shown[f"probability of {scope.class_names[1]}"] = pictures.heat(image.cell, 0.0, 1.0)
-        shown |= dict([found])
-    else:
-        shown["truth"] = label_picture(labels, data)
-        if image.cell is not None:
-            shown[f"probability of {scope.class_names[1]}"] = pictures.heat(image.cell, 0.0, 1.0)
-        else:
-            shown["prediction"] = pictures.coloured(image.found)
-        shown["errors: too much orange, missed blue"] = error_picture(pixels, image)
+    elif not by_object:
+        shown["prediction"] = pictures.coloured(image.found)
+    shown |= dict([found or ("errors: too much orange, missed blue", error_picture(under, image))])
     return pictures.side_by_side(list(shown.values()), list(shown))
 
 
@@ -91,13 +86,10 @@ def object_pictures(
     )
 
 
-def label_picture(labels: NDArray[np.int32], data: LabelledImages) -> NDArray[np.uint8]:
-    """A colour for each class or object, grey where pixels do not count."""
-    if data.ignore_label is None:
-        return pictures.coloured(labels)
-    ignored = labels == data.ignore_label
-    coloured = pictures.coloured(np.where(ignored, 0, labels))
-    coloured[ignored] = IGNORED
+def truth_picture(image: JudgedImage) -> NDArray[np.uint8]:
+    """A colour for each class, grey where pixels do not count."""
+    coloured = pictures.coloured(image.truth)
+    coloured[~image.counted] = IGNORED
     return coloured
 
 

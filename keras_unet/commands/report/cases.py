@@ -1,4 +1,4 @@
-"""Pictures of images beside what a model makes of them: image, label, weight map, prediction, objects, errors."""
+"""Pictures of images beside what a model makes of them: image, truth, weight map, prediction, objects, errors."""
 
 from collections.abc import Iterator
 
@@ -15,8 +15,8 @@ from keras_unet.commands.result_pictures import (
     IGNORED,
     WRONG_CLASS,
     error_picture,
-    label_picture,
     object_pictures,
+    truth_picture,
 )
 from keras_unet.figure_tables import flat, title
 from keras_unet.figures import Figures
@@ -61,7 +61,7 @@ def _panels(judgement: Judgement, place: int) -> Iterator[tuple[NDArray[np.uint8
         (truth, true_objects), (found, found_objects) = object_pictures(sample.image, image, judgement.scope)
         yield _smooth(true_objects), truth
     else:
-        yield _sharp(label_picture(sample.labels, judgement.data)), "label"
+        yield _sharp(truth_picture(image)), "truth"
     if judgement.weighted:
         weights = judgement.weights(place)
         yield _smooth(pictures.heat(weights)), f"weight map, 0 to {weights.max():.3g}"

@@ -3,7 +3,7 @@
     python benchmarks/ablations.py elastic --data isbi2012
     python benchmarks/ablations.py border --data DIC-C2DH-HeLa
     python benchmarks/ablations.py precision --data isbi2012
-    python benchmarks/ablations.py elastic --data isbi2012 --set model.filters=8 --set training.input_size=316
+    python benchmarks/ablations.py elastic --data isbi2012 --set model.filters=8 --set training.input_size=256
 
 elastic: the preset isbi2012-small on five slices, with elastic deformation and without (paper, section 3.1).
 border: dic-hela-small, with the border term of equation 2 and without; labels keep their separation border in both.
@@ -11,12 +11,12 @@ precision: isbi2012-small in float32 (without TF32 on a GPU), mixed_bfloat16 and
 arithmetic emulates the latter two, several times slower.
 
 Each run is judged on the preset's validation images without test-time averaging and averaged over the square's eight
-symmetries. Objects are connected components above one half, and in rows of their own what `keras-unet tune` chooses on
-these same images, which may part what a net has left joined. --out keeps the runs, and the same command goes on where
-it was stopped. A run that fails is told and left out of the means; the exit status is 1 then. --shrink makes images and
-labels smaller before anything else, so that small nets learn large cells in minutes, and figures are of small images.
---jobs runs several at once, for a machine with more cores, or a GPU, than one run can use. --set changes what all runs
-have in common.
+symmetries. Objects are connected components above the threshold that is best on these same images, and in rows of
+their own what `keras-unet tune` chooses on them, which may part what a net has left joined. --out keeps the runs, and
+the same command goes on where it was stopped. A run that fails is told and left out of the means; the exit status is 1
+then. --shrink makes images and labels smaller before anything else, so that small nets learn large cells in minutes;
+figures are of small images then. --jobs runs several at once, for a machine with more cores, or a GPU, than one run can
+use. --set changes what all runs have in common.
 """
 
 import argparse
@@ -169,7 +169,8 @@ def judged_run(preset: str, changes: list[str], out: str, shrink: int = 1) -> Fi
         images = judge_all(averaged(model, averaging), data)
         ways = {averaging: InstanceSettings()}
         if data.kind == "instances":
-            ways[f"{averaging}, tuned"] = tuning.tune(images).settings
+            tuned = tuning.tune(images)
+            ways = {averaging: InstanceSettings(tuned.components_threshold), f"{averaging}, tuned": tuned.settings}
         for way, settings in ways.items():
             judged[way] = figures(images, scope_of(data, settings), metrics)
     result = {"seconds": report["seconds"], "judged": judged}

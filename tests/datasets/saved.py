@@ -1,0 +1,35 @@
+"""What tests of data sets share: small images and masks, and files of them."""
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+
+def picture(height=8, width=8, channels=1, seed=0):
+    return np.random.default_rng(seed).integers(0, 200, (height, width, channels)).astype(np.uint8)
+
+
+def save(path, pixels):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.asarray(pixels)
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+    if path.suffix == ".tif":
+        tifffile.imwrite(path, pixels, photometric="minisblack")
+    else:
+        Image.fromarray(pixels).save(path)
+
+
+def mask(values=(0, 255), height=8, width=8, dtype=np.uint8):
+    return np.resize(np.asarray(values, dtype), (height, width))
+
+
+def first_pixels(count):
+    """255 in the first `count` pixels of 8 x 8, row by row, else 0."""
+    return np.where(np.arange(64).reshape(8, 8) < count, 255, 0).astype(np.uint8)
+
+
+def pairs_of_pictures(root, count=2, label=None):
+    for i in range(count):
+        save(root / "images" / f"a{i}.png", picture(seed=i))
+        save(root / "labels" / f"a{i}.png", mask() if label is None else label)
+    return root

@@ -9,14 +9,15 @@ def picture(height=8, width=8, channels=1, seed=0):
     return np.random.default_rng(seed).integers(0, 200, (height, width, channels)).astype(np.uint8)
 
 
-def save(path, pixels):
+def save(path, pixels, **options):
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = np.asarray(pixels)
     pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
     if path.suffix == ".tif":
-        tifffile.imwrite(path, pixels, photometric="minisblack")
+        is_colour = pixels.ndim == 3 and pixels.shape[-1] == 3
+        tifffile.imwrite(path, pixels, photometric="rgb" if is_colour else "minisblack", **options)
     else:
-        Image.fromarray(pixels).save(path)
+        Image.fromarray(pixels).save(path, **options)
 
 
 def mask(values=(0, 255), height=8, width=8, dtype=np.uint8):

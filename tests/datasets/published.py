@@ -1,0 +1,18 @@
+"""What tests of published data sets share: images of one size, and objects in them."""
+
+import numpy as np
+import saved
+
+SIZE = 40
+
+
+def picture(channels=1):
+    return saved.picture(SIZE, SIZE, channels)
+
+
+def squares(*corners, side=8, size=SIZE, dtype=np.uint16):
+    """Objects 1, 2 … of `side` pixels with their upper left corners at (row, column)."""
+    ids = np.zeros((size, size), dtype)
+    for number, (row, column) in enumerate(corners, start=1):
+        ids[row : row + side, column : column + side] = number
+    return ids

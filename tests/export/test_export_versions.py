@@ -1,0 +1,147 @@
+"""Versions: they count up, and one that fails, is killed or comes beside others leaves the good ones alone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from exported import TILE
+
+from keras_unet import export
+from keras_unet.export import saved_model, versions
+
+
+def test_versions_count_up_and_an_existing_one_is_refused(tmp_path):
+    assert versions.chosen_version(tmp_path / "new", None) == 1
+    for name in ("1", "12", "latest", ".hidden"):
+        (tmp_path / name).mkdir()
+    assert versions.chosen_version(tmp_path, None) == 13
+    assert versions.chosen_version(tmp_path, 5) == 5
+    with pytest.raises(FileExistsError, match=r"Received 12, which exists\. Next free: 13"):
+        versions.chosen_version(tmp_path, 12)
+    for version in (0, -1, 1.0, True, "2"):
+        with pytest.raises(ValueError, match="Expected a version number of at least 1"):
+            versions.chosen_version(tmp_path, version)
+    (tmp_path / "file").touch()
+    with pytest.raises(FileExistsError, match="which is a file"):
+        versions.chosen_version(tmp_path / "file", None)
+
+
+@pytest.mark.parametrize("failure", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_a_failed_export_leaves_the_last_good_version_alone(model, folder, monkeypatch, failure):
+    def fail(*_):
+        raise failure
+
+    monkeypatch.setattr(saved_model, "write_description", fail)
+    with pytest.raises(type(failure)):
+        export.save(model, folder.parent, tile=TILE, verify=False)
+    assert [child.name for child in folder.parent.iterdir()] == ["1"]
+    assert tf.saved_model.load(str(folder)).signatures
+
+
+def test_a_killed_export_leaves_a_hidden_folder_that_the_next_one_clears(tmp_path):
+    (tmp_path / "1").mkdir()
+    script = """
+import os, pathlib, signal, sys
+from keras_unet.export.versions import version_folder
+with version_folder(pathlib.Path(sys.argv[1]), 2) as folder:
+    (folder / "saved_model.pb").write_bytes(b"half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    process = subprocess.run([sys.executable, "-c", script, tmp_path], check=False)
+    assert process.returncode == -signal.SIGKILL
+    left = sorted(child.name for child in tmp_path.iterdir())
+    assert len(left) == 2
+    assert left[0].startswith(".")
+    assert versions.existing_versions(tmp_path) == [1]
+    with versions.version_folder(tmp_path, 2) as folder:
+        (folder / "saved_model.pb").write_bytes(b"whole")
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["1", "2"]
+    assert (tmp_path / "2" / "saved_model.pb").read_bytes() == b"whole"
+
+
+def test_versions_of_exports_killed_at_random_moments_load(tmp_path):
+    """A process that exports one version after the other; some kills come before, in and after the rename."""
+    script = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from exported import TILE, net
+from keras_unet import export
+model = net()
+while True:
+    print(export.save(model, sys.argv[1], tile=TILE, warm_up=(), verify=False), flush=True)
+"""
+    random = np.random.default_rng(0)
+    for _ in range(3):
+        exporter = subprocess.Popen(
+            [sys.executable, "-c", script, tmp_path, str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+        )
+        assert exporter.stdout.readline()  # a first version is there
+        time.sleep(random.uniform(0, 3))
+        exporter.kill()
+        exporter.communicate()
+    numbers = versions.existing_versions(tmp_path)
+    assert len(numbers) >= 3
+    for number in numbers:
+        signatures = tf.saved_model.load(str(tmp_path / str(number))).signatures
+        assert signatures["classes"](images=tf.zeros((1, 3, 4, 3)))["classes"].shape == (1, 3, 4)
+        assert export.read_description(tmp_path / str(number))["tile"]["height"] == TILE
+
+
+def test_an_export_in_progress_is_not_cleared_by_another(tmp_path):
+    with versions.version_folder(tmp_path, 1) as slow:
+        (slow / "file").touch()
+        with versions.version_folder(tmp_path, 2):
+            pass
+        assert (slow / "file").exists()
+    assert sorted(child.name for child in tmp_path.iterdir()) == ["1", "2"]
+
+
+def test_exports_at_the_same_time_leave_each_other_alone(tmp_path):
+    def export_some(process):
+        for index in range(40):
+            with versions.version_folder(tmp_path, 1 + index + 40 * process) as folder:
+                (folder / "file").touch()
+                assert (folder / "file").exists()
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(export_some, range(4)))
+    assert versions.existing_versions(tmp_path) == list(range(1, 161))
+    assert len(list(tmp_path.iterdir())) == 160
+
+
+def test_a_full_disk_is_told_apart_from_full_memory(model, tmp_path, monkeypatch):
+    def full(*_):
+        raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
+
+    monkeypatch.setattr(saved_model, "write_warm_up", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        export.save(model, tmp_path / "m", tile=TILE, verify=False)
+    assert list((tmp_path / "m").iterdir()) == []
+
+
+def test_a_version_that_appears_meanwhile_is_not_overwritten(tmp_path):
+    def race():
+        with versions.version_folder(tmp_path, 1):
+            (tmp_path / "1").mkdir()
+            (tmp_path / "1" / "theirs").touch()
+
+    with pytest.raises(FileExistsError, match="exists by now"):
+        race()
+    assert [child.name for child in tmp_path.rglob("*")] == ["1", "theirs"]
+
+
+def test_a_server_of_another_user_may_read_the_version(tmp_path):
+    before = os.umask(0o022)
+    try:
+        with versions.version_folder(tmp_path, 1):
+            pass
+    finally:
+        os.umask(before)
+    assert (tmp_path / "1").stat().st_mode & 0o777 == 0o755

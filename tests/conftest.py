@@ -12,6 +12,8 @@ hypothesis.settings.load_profile("keras-unet")
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+pytest.register_assert_rewrite("command_line")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_line import mistake, wrong_use
 from PIL import Image
-from test_cli import mistake, wrong_use
 from tiny_runs import cells, quiet, tiny
 from typer.testing import CliRunner
 

@@ -4,8 +4,8 @@ import keras
 import numpy as np
 import pytest
 import tifffile
+from command_line import mistake, run
 from scipy import ndimage
-from test_cli import mistake, run
 
 import keras_unet as ku
 from keras_unet import export

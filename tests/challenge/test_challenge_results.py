@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from command_line import mistake, run, wrong_use
 from numpy.typing import NDArray
 from PIL import Image
-from test_cli import mistake, run, wrong_use
 
 import keras_unet as ku
 from keras_unet import image_io

@@ -1,0 +1,74 @@
+"""`keras-unet train` and `evaluate`: from a run to its figures, and the sentence for each mistake."""
+
+from pathlib import Path
+
+import numpy as np
+from command_line import mistake, run, wrong_use
+from PIL import Image
+
+
+def test_train_names_the_nearest_key_and_leaves_nothing(tmp_path: Path) -> None:
+    sentence = wrong_use("train", "synthetic", "--out", tmp_path / "run", "--set", "training.stepz=3")
+    assert "Unknown key training.stepz. Did you mean steps?" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_mistake_in_the_configuration_file_is_no_wrong_use(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("[training]\nsteps = 0\n")
+    arguments = ("train", tmp_path / "mine.toml", "--out", tmp_path / "run")
+    assert "training.steps: Expected" in mistake(*arguments, "--set", "training.seed=1")
+
+
+def test_train_without_data_names_the_folder(tmp_path: Path) -> None:
+    sentence = mistake("train", "isbi2012-small", "--data", tmp_path / "nowhere", "--out", tmp_path / "run")
+    assert "nowhere" in sentence
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_evaluate_and_resume_refusal(tmp_path: Path) -> None:
+    small = [
+        "model.filters=2",
+        "model.depth=1",
+        "training.input_size=34",
+        "training.steps=4",
+        "optimizer.warmup_steps=0",
+    ]
+    small += ["data.options={count=4,size=48}", "training.validate_every=2", "model.padding=valid"]
+    arguments = ["train", "synthetic", "--out", tmp_path / "run"]
+    for change in small:
+        arguments += ["--set", change]
+    done = run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "model.keras").is_file()
+    done = run("evaluate", tmp_path / "run", "--pictures", tmp_path / "pictures")
+    assert done.returncode == 0, done.stderr
+    assert "pixel error" in done.stdout
+    assert f"1 picture in {tmp_path / 'pictures'}." in done.stdout
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
+    assert "--overwrite" in mistake(*arguments)
+
+
+def test_labels_without_an_object_can_be_evaluated_when_their_kind_is_told(net: Path, tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / folder / "a.png")
+    done = run("evaluate", net, "--data", tmp_path, "--label-kind", "binary")
+    assert done.returncode == 0, done.stderr
+    assert "pixel accuracy" in done.stdout
+
+
+def test_figures_that_labels_do_not_allow_are_refused_in_a_sentence(net: Path, tmp_path: Path) -> None:
+    for folder in ("images", "labels"):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros((20, 20), np.uint8)).save(tmp_path / folder / "a.png")
+    arguments = ("evaluate", net, "--data", tmp_path, "--label-kind", "binary", "--metrics")
+    assert "at least one object for v_rand. Received background alone" in mistake(*arguments, "v_rand")
+    assert "a truth of instance ids for seg" in mistake(*arguments, "iou,seg")
+    assert "Expected a run folder" in mistake("tune", net)
+
+
+def test_results_of_another_size_are_named(tmp_path: Path) -> None:
+    for folder, size in (("truth", 20), ("out", 19)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.eye(size, dtype=np.uint8)).save(tmp_path / folder / "a.png")
+    assert "a.png: expected the size of" in mistake("evaluate", tmp_path / "out", "--truth", tmp_path / "truth")

@@ -11,6 +11,8 @@ Picture = NDArray[np.uint8]
 
 _CAPTION_HEIGHT = 28  # pixels
 _GAP = 6  # pixels
+_INDENT = 4  # pixels
+_FONT = cv2.FONT_HERSHEY_SIMPLEX, 0.5  # of captions, and its size
 _COLOURS = 1024
 _GOLDEN_ANGLE = 137.508 / 360.0  # turns: consecutive ids get hues far apart
 
@@ -101,6 +103,10 @@ def side_by_side(panels: Sequence[Picture], captions: Sequence[str]) -> Picture:
 
 
 def _captioned(panel: Picture, caption: str) -> Picture:
+    """The panel under as many words of its caption as fit: a number cut in two would be another number."""
     strip = np.full((_CAPTION_HEIGHT, panel.shape[1], 3), 255, np.uint8)
-    cv2.putText(strip, caption, (4, 19), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (0, 0, 0), 1, cv2.LINE_AA)
+    words = caption.split()
+    while words and _INDENT + cv2.getTextSize(" ".join(words), *_FONT, 1)[0][0] > panel.shape[1]:
+        words.pop()
+    cv2.putText(strip, " ".join(words), (_INDENT, 19), *_FONT, (0, 0, 0), 1, cv2.LINE_AA)
     return np.concatenate([strip, panel])

@@ -21,6 +21,7 @@ from keras_unet.unet import UNet, load_model
 
 from .checkpoints import Progress
 from .config import Config, ConfigError, Loss
+from .config_sections import OF_WHOLE_IMAGES
 from .course import Course
 from .distribution import Workers, check_batch_size, choose_strategy, joined
 from .evaluation import evaluate, format_table
@@ -110,9 +111,10 @@ def _run(
     report = _report(config, folder, parts, progress)
     if report["validation"] is not None:
         say(format_table(report["validation"]))
-    best = (
-        "" if progress.best is None else f" of step {progress.best_step}, {config.training.monitor} {progress.best:.4g}"
-    )
+    monitor, best = config.training.monitor, ""
+    if progress.best is not None:
+        of = "" if monitor in OF_WHOLE_IMAGES else " of validation tiles"
+        best = f" of step {progress.best_step}, {monitor}{of} {progress.best:.4g}"
     say(f"Finished ({progress.finished}) after {progress.step} steps. Model{best}: {folder.model}")
     return report
 

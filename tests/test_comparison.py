@@ -93,6 +93,20 @@ def test_frames_that_nobody_labelled_are_left_out_and_told(tmp_path: Path) -> No
     images, scope, notes = compare(tmp_path / "results", tmp_path / "truth", InstanceSettings(), label_kind="instances")
     assert figures(images, scope, ["seg"])["seg"] == 1
     assert notes[-1] == "2 of 3 results have no truth and are left out."
+    assert notes[-2].endswith("results/mask001.tif beside " + str(tmp_path / "truth/man_seg001.tif") + " and so on.")
+    write(tmp_path / "truth" / "man_seg007.tif", CELLS)
+    with pytest.raises(ValueError, match="truth/man_seg007.tif: expected truth and results in pairs of like names"):
+        of(tmp_path / "results", tmp_path / "truth", label_kind="instances")
+    (tmp_path / "truth" / "man_seg007.tif").unlink()
+    write(tmp_path / "results" / "mask1.tif", CELLS)
+    with pytest.raises(ValueError, match="expected one file of a name on each side. Received mask0*1.tif too"):
+        of(tmp_path / "results", tmp_path / "truth", label_kind="instances")
+
+
+def test_a_stack_has_a_page_for_each_file_of_the_other_side(tmp_path: Path, truth: Path) -> None:
+    write(tmp_path / "stack4.tif", np.stack([CELLS] * 5))
+    with pytest.raises(ValueError, match="stack4.tif: expected as many pages as the 2 files of .* have, 2. Received 5"):
+        of(tmp_path / "stack4.tif", truth)
 
 
 def test_what_does_not_go_together_names_the_file(tmp_path: Path, truth: Path) -> None:
@@ -103,7 +117,7 @@ def test_what_does_not_go_together_names_the_file(tmp_path: Path, truth: Path) -
     write(out / "b.png", good[:-1])
     with pytest.raises(ValueError, match=r"out/b.png: expected the size of .*b.png, 20 x 24 .* Received 19 x 24"):
         of(out, truth)
-    with pytest.raises(FileNotFoundError, match=r"nowhere', where there are none"):
+    with pytest.raises(FileNotFoundError, match=r"nowhere', which does not exist"):
         of(tmp_path / "nowhere", truth)
 
 

@@ -65,6 +65,8 @@ def evaluate(
     """Print figures of a model or of results: IoU, Dice, errors of EM stacks, touching objects told apart, and more."""
     names = None if metrics is None else _metric_names(metrics)
     _check_targets(csv_file, json_file, pictures)
+    if pictures is not None and truth is not None and pictures.resolve() in (model.resolve(), truth.resolve()):
+        raise typer.BadParameter(f"Expected --pictures elsewhere than results and truth. Received {str(pictures)!r}.")
     reading: dict[str, Any] = {"label_kind": label_kind, "ignore_label": ignore_label}
     objects = objects_by(threshold, min_size, watershed, depth)
     if truth is not None:

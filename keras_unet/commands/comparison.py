@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.datasets.labels import LabelKind, Meaning, understand
-from keras_unet.datasets.pairing import pair
+from keras_unet.datasets.pairing import Key, likeness, pair
 from keras_unet.figures import JudgedImage, Scope, judge
 from keras_unet.image_io import list_images, natural_order, read_label_stack, read_stack
 from keras_unet.instance_settings import InstanceSettings
@@ -43,6 +43,7 @@ class _File:
 @dataclass(frozen=True)
 class _Pair:
     name: str
+    truth_name: str
     truth: NDArray[Any]
     result: NDArray[Any]
 
@@ -84,9 +85,12 @@ def compare(
     read = [_read_result(path, result_kind) for path in _chosen(_files(results), meaning)]
     found, has_ids = _converted(read, meaning)
     scope = Scope(meaning.class_names, meaning.kind, found[0].has_probabilities, settings)
-    images = [_judged(pair, meaning, has_ids) for pair in _side_by_side(truths, found)]
+    pairs = list(_side_by_side(truths, found))
+    images = [_judged(one, meaning, has_ids) for one in pairs]
     what = "object ids" if has_ids else "probabilities" if scope.probabilities else "classes"
-    notes = [meaning.note, f"Results are read as {what}: {read[0].path.name} and the like."]
+    notes = [meaning.note, f"Results are read as {what}: {images[0].name} beside {pairs[0].truth_name} and so on."]
+    if has_ids and settings != InstanceSettings():
+        notes.append("They tell objects apart themselves: threshold, smallest size and watershed change nothing.")
     spare = _count(found) - len(images)
     if spare:
         notes.append(f"{spare} of {_count(found)} results have no truth and are left out.")
@@ -103,7 +107,8 @@ def _files(path: Path) -> list[Path]:
         found = path.parent.glob(path.name) if path.parent.is_dir() else map(Path, glob(str(path), recursive=True))
         files = sorted(found, key=natural_order)
     if not files:
-        raise FileNotFoundError(f"Expected image files. Received {str(path)!r}, where there are none.")
+        missing = "where there are none" if path.exists() or set(str(path)) & set("*?[") else "which does not exist"
+        raise FileNotFoundError(f"Expected image files. Received {str(path)!r}, {missing}.")
     return files
 
 
@@ -174,17 +179,25 @@ def _ids(file: _File) -> NDArray[np.int32]:
 
 def _side_by_side(truths: Sequence[_File], results: Sequence[_File]) -> Iterator[_Pair]:
     """Each label image with its result; a stack may have a file for each page on the other side."""
-    whole = len(truths) != len(results) and 1 in (len(truths), len(results))
-    if whole and _count(truths) == _count(results):
+    single, several = sorted((truths, results), key=len)
+    stacked = len(single) == 1 < len(several)
+    if stacked and _count(truths) == _count(results):
         yield from _checked(zip(_pages(truths), _pages(results), strict=True))
         return
+    pages = len(single[0].pages)
+    if stacked and pages > 1 and (single is results or all(len(file.pages) == 1 for file in several)):
+        raise ValueError(_other_pages(single[0], several))
     for one, other in _matched(truths, results):
         if len(one.pages) != len(other.pages):
-            raise ValueError(
-                f"{other.path}: expected as many pages as {one.path.name} has, {len(one.pages)}. "
-                f"Received {len(other.pages)}."
-            )
+            raise ValueError(_other_pages(other, [one]))
         yield from _checked(zip(_pages([one]), _pages([other]), strict=True))
+
+
+def _other_pages(stack: _File, others: Sequence[_File]) -> str:
+    them = (
+        f"{others[0].path.name} has" if len(others) == 1 else f"the {len(others)} files of {others[0].path.parent} have"
+    )
+    return f"{stack.path}: expected as many pages as {them}, {_count(others)}. Received {len(stack.pages)}."
 
 
 def _count(files: Sequence[_File]) -> int:
@@ -204,7 +217,7 @@ def _checked(pairs: Iterator[tuple[tuple[str, NDArray[Any]], tuple[str, NDArray[
                 f"{result_name}: expected the size of {name}, {truth.shape[0]} x {truth.shape[1]} pixels (height x "
                 f"width). Received {result.shape[0]} x {result.shape[1]}."
             )
-        yield _Pair(result_name, truth, result)
+        yield _Pair(result_name, name, truth, result)
 
 
 def _matched(truths: Sequence[_File], results: Sequence[_File]) -> list[tuple[_File, _File]]:
@@ -216,24 +229,43 @@ def _matched(truths: Sequence[_File], results: Sequence[_File]) -> list[tuple[_F
             return [(by_path[truth], by_name[result]) for result, truth in pairs]
         except ValueError:
             pass  # told below in words for results
-    lonely = _lonely(truths, results) or results[0].path
-    raise ValueError(
-        f"{lonely}: expected truth and results in pairs of like names. Received no partner for this one among "
-        f"{len(truths)} truth files in {truths[0].path.parent} and {len(results)} result files in "
-        f"{results[0].path.parent}."
+    raise ValueError(_unmatched(list(by_path), [_bare(file.path) for file in results], results))
+
+
+def _unmatched(truths: Sequence[Path], bare: Sequence[Path], results: Sequence[_File]) -> str:
+    """Which truth has no result, or which two files one name."""
+    alike = likeness(bare, truths)
+    names = {alike(path) for path in bare}
+    lonely = next((path for path in truths if alike(path) not in names), None)
+    if lonely is not None:
+        return (
+            f"{lonely}: expected truth and results in pairs of like names. Received no partner for this one among "
+            f"{len(truths)} truth files in {lonely.parent} and {len(results)} result files in {results[0].path.parent}."
+        )
+    twins = _twins([*zip(map(alike, bare), (file.path for file in results), strict=True)]) or _twins(
+        [(alike(path), path) for path in truths]
     )
+    first, second = twins or (truths[0], results[0].path)
+    return (
+        f"{second}: expected one file of a name on each side. Received {first.name} too, which reads alike: name one "
+        "kind of file by a pattern."
+    )
+
+
+def _twins(named: Sequence[tuple[Key, Path]]) -> tuple[Path, Path] | None:
+    """The first two files of one name."""
+    known: dict[Key, Path] = {}
+    for name, path in named:
+        if name in known:
+            return known[name], path
+        known[name] = path
+    return None
 
 
 def _bare(path: Path) -> Path:
     """The path without what `predict` or `segment` adds to an image's name."""
     ending = next((ending for ending in _OF_INSTANCES if path.stem.endswith(ending)), "")
     return path.with_name(f"{path.stem.removesuffix(ending)}{path.suffix}")
-
-
-def _lonely(files: Sequence[_File], others: Sequence[_File]) -> Path | None:
-    """The first file that has no partner of its name on the other side."""
-    names = {_bare(file.path).stem for file in others}
-    return next((file.path for file in files if _bare(file.path).stem not in names), None)
 
 
 def _judged(one: _Pair, meaning: Meaning, has_ids: bool) -> JudgedImage:

@@ -66,6 +66,15 @@ def pair(images: Sequence[Path], labels: Sequence[Path], *, spare_images: bool =
     raise ValueError(_unmatched(images, labels, best[1]))
 
 
+def likeness(images: Sequence[Path], labels: Sequence[Path]) -> Callable[[Path], Key]:
+    """What is compared of two names: of the three ways, that by which most labels have an image of like name."""
+
+    def shared(key: Callable[[Path], Key]) -> int:
+        return len({key(path) for path in images} & {key(path) for path in labels})
+
+    return max((_whole, _without_words, _numbers), key=shared)
+
+
 def _whole(path: Path) -> Key:
     return (path.stem.lower(),)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from glob import glob
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,7 @@ def compare(
     what = "object ids" if has_ids else "probabilities" if scope.probabilities else "classes"
     notes = [meaning.note, f"Results are read as {what}: {images[0].name} beside {pairs[0].truth_name} and so on."]
     if has_ids and settings != InstanceSettings():
-        notes.append("They tell objects apart themselves: threshold, smallest size and watershed change nothing.")
+        notes.append("Object ids tell objects apart themselves: threshold, smallest size and watershed change nothing.")
     spare = _count(found) - len(images)
     if spare:
         notes.append(f"{spare} of {_count(found)} results have no truth and are left out.")
@@ -242,24 +243,21 @@ def _unmatched(truths: Sequence[Path], bare: Sequence[Path], results: Sequence[_
             f"{lonely}: expected truth and results in pairs of like names. Received no partner for this one among "
             f"{len(truths)} truth files in {lonely.parent} and {len(results)} result files in {results[0].path.parent}."
         )
-    twins = _twins([*zip(map(alike, bare), (file.path for file in results), strict=True)]) or _twins(
-        [(alike(path), path) for path in truths]
-    )
-    first, second = twins or (truths[0], results[0].path)
+    named = [(alike(path), file.path) for path, file in zip(bare, results, strict=True)]
+    first, second = next(chain(_twins(named), _twins([(alike(path), path) for path in truths])))
     return (
         f"{second}: expected one file of a name on each side. Received {first.name} too, which reads alike: name one "
         "kind of file by a pattern."
     )
 
 
-def _twins(named: Sequence[tuple[Key, Path]]) -> tuple[Path, Path] | None:
-    """The first two files of one name."""
+def _twins(named: Sequence[tuple[Key, Path]]) -> Iterator[tuple[Path, Path]]:
+    """Files of one name, in twos."""
     known: dict[Key, Path] = {}
     for name, path in named:
         if name in known:
-            return known[name], path
+            yield known[name], path
         known[name] = path
-    return None
 
 
 def _bare(path: Path) -> Path:

@@ -6,6 +6,7 @@ Plain arrays throughout: (height, width), integer ids, 0 for background.
 from __future__ import annotations
 
 import math
+from numbers import Real
 
 import cv2
 import numpy as np
@@ -211,7 +212,7 @@ def _heights(chance: npt.NDArray[np.floating], foreground: Mask, by: str) -> Hei
 def _check_depth(depth: float | None, by: str) -> int:
     """A depth in whole units of the heights, at least one."""
     value = _DEPTHS[by] if depth is None else depth
-    if not 0 < value < math.inf:
+    if not (isinstance(value, Real) and 0 < value < math.inf):
         raise ValueError(f"Expected a positive depth. Received {depth}.")
     return max(round(value * _UNITS[by]), 1)
 

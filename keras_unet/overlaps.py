@@ -5,6 +5,7 @@ Plain arrays throughout: (height, width), integer ids, 0 for background.
 
 from __future__ import annotations
 
+from numbers import Real
 from typing import NamedTuple
 
 import numpy as np
@@ -86,7 +87,7 @@ def match_instances(truth: npt.ArrayLike, result: npt.ArrayLike, iou: float = 0.
     Raises:
         ValueError: shapes that differ, labels that are not ids, or `iou` out of its range.
     """
-    if not 0.5 <= iou < 1:
+    if not (isinstance(iou, Real) and 0.5 <= iou < 1):
         raise ValueError(f"Expected iou in [0.5, 1), where a match is unique. Received {iou}.")
     overlaps = iou_matrix(truth, result)
     matched = overlaps.iou > iou

@@ -146,6 +146,7 @@ def test_watershed_instances_of_nothing_and_of_everything():
         ({"largest_hole": 1.5}, "largest_hole.*1.5"),
         ({"by": "colour"}, "'distance', 'probability'.*'colour'"),
         ({"depth": 0}, "positive depth.*0"),
+        ({"depth": "a"}, "positive depth.*a"),
         ({"depth": math.nan}, "positive depth.*nan"),
     ],
 )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from keras_unet.datasets import LabelledImages, Sample
-from keras_unet.training.evaluation import evaluate, format_table
+from keras_unet.training.evaluation import evaluate, format_table, unlearnt
 
 BINARY = ("background", "cell")
 
@@ -128,6 +128,15 @@ def test_the_table_shows_each_class_and_the_errors() -> None:
         "V_rand 0.6667 (split 0.5000, merge 1.0000), V_info 0.0000 (split 0.0000, merge 1.0000), "
         "each at its best threshold",
     ]
+
+
+def test_a_class_that_is_never_told_right_is_named() -> None:
+    data = data_of([[1, 1, 0, 0]])
+    assert unlearnt(evaluate(lambda image: one_hot([[1, 1, 1, 0]]), data)) == []
+    (sentence,) = unlearnt(evaluate(lambda image: one_hot([[1, 1, 1, 1]]), data))
+    assert sentence.startswith("Hardly a pixel of background is told right (IoU below 0.01)")
+    three = data_of([[0, 1, 1, 0]], names=("sky", "tree", "car"))
+    assert unlearnt(evaluate(lambda image: one_hot([[0, 1, 0, 0]], 3), three)) == [], "there is no car"
 
 
 def test_a_model_is_predicted_by_overlap_tile_like_its_one_pass() -> None:

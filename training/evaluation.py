@@ -16,11 +16,12 @@ from keras_unet.figures import Figures, JudgedImage, Scope, chosen_metrics, figu
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.truth import true_classes, true_objects
 
-__all__ = ["Figures", "evaluate", "format_table", "judge_all", "scope_of", "seg", "validation_data"]
+__all__ = ["Figures", "evaluate", "format_table", "judge_all", "scope_of", "seg", "unlearnt", "validation_data"]
 
 Probabilities = NDArray[np.floating[Any]]
 Predict = Callable[[NDArray[Any]], Probabilities]
 
+_HARDLY = 0.01  # IoU of a class that a net has not learnt
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
 
@@ -92,6 +93,18 @@ def seg(images: Sequence[JudgedImage], settings: InstanceSettings) -> float | No
         return None
     found = [settings.find(image.cell) for image in images if image.cell is not None]
     return float(challenge.seg_measure([image.objects for image in images], found))
+
+
+def unlearnt(found: Figures) -> list[str]:
+    """A sentence on the classes that occur and are hardly ever told right; none if there are none."""
+    names = [name for name, overlap in found["iou"].items() if overlap is not None and overlap < _HARDLY]
+    if not names:
+        return []
+    return [
+        f"Hardly a pixel of {' or '.join(names)} is told right (IoU below {_HARDLY}): the net has not learnt enough "
+        "for any other figure to mean something. Train longer (--set training.steps=…), and look at what it sees with "
+        "keras-unet preview."
+    ]
 
 
 def _tiled(model: Any, tile: int | None) -> Predict:

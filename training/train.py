@@ -24,7 +24,7 @@ from .config import Config, ConfigError, Loss
 from .config_sections import OF_WHOLE_IMAGES
 from .course import Course
 from .distribution import Workers, check_batch_size, choose_strategy, joined
-from .evaluation import evaluate, format_table
+from .evaluation import evaluate, format_table, unlearnt
 from .locking import locked
 from .loop import Trainer
 from .monitoring import Say
@@ -110,7 +110,8 @@ def _run(
         return {}
     report = _report(config, folder, parts, progress)
     if report["validation"] is not None:
-        say(format_table(report["validation"]))
+        for line in (format_table(report["validation"]), *unlearnt(report["validation"])):
+            say(line)
     monitor, best = config.training.monitor, ""
     if progress.best is not None:
         of = "" if monitor in OF_WHOLE_IMAGES else " of validation tiles"

@@ -106,13 +106,13 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     """
     from keras_unet.commands.models import validated_instances
     from keras_unet.training import tuning
-    from keras_unet.training.evaluation import seg, validation_data
+    from keras_unet.training.evaluation import seg, unlearnt, validation_data
     from keras_unet.training.run_folder import RunFolder
 
     run = RunFolder(path)
     tuning.finished_report(run)
     before = validated_instances(path)
-    images, _ = judge_model(path, validation_data(path), {}, None, tile, averaging)
+    images, scope = judge_model(path, validation_data(path), {}, None, tile, averaging)
     tuned = tuning.tune(images)
     tuning.save(run, tuned, averaging)
     averaged = "" if averaging == "none" else f" Give them --averaging {averaging} too, with which it was chosen."
@@ -121,6 +121,7 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
             f"before  {before.in_words()}: SEG {seg(images, before):.4f}",
             f"tuned   {tuned.settings.in_words()}: SEG {tuned.seg:.4f}",
             f"Chosen on these {len(images)} validation images: on others expect less.",
+            *unlearnt(figures(images, scope, ["iou"])),
             f"Written to {run.report}; predict --instances, evaluate and export take it from there.{averaged}",
         ]
     )

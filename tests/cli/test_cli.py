@@ -50,6 +50,7 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("evaluate", "m", "--ignore-label", "255"), "Expected --data with --ignore-label"),
         (("evaluate", "m", "--metrics", "v_rnd"), "Received 'v_rnd'. Did you mean 'v_rand'?"),
         (("evaluate", "m", "--truth", "t", "--tile", "64"), "Expected --truth without --tile"),
+        (("evaluate", "m", "--truth", "t", "--pictures", "t"), "Expected --pictures elsewhere than results and truth"),
         (("evaluate", "m", "--truth", "t", "--result-kind", "mask"), "Expected --result-kind labels or probabilities"),
         (("evaluate", "m", "--pictures", __file__), "--pictures"),
         (("evaluate", "m", "--csv", "truth.tif"), "Expected a file name in .csv for --csv. Received 'truth.tif'"),

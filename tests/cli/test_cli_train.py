@@ -6,6 +6,9 @@ import numpy as np
 from command_line import mistake, run, wrong_use
 from PIL import Image
 
+from keras_unet import image_io
+from keras_unet.datasets.synthetic import synthetic
+
 
 def test_train_names_the_nearest_key_and_leaves_nothing(tmp_path: Path) -> None:
     sentence = wrong_use("train", "synthetic", "--out", tmp_path / "run", "--set", "training.stepz=3")
@@ -40,11 +43,19 @@ def test_train_evaluate_and_resume_refusal(tmp_path: Path) -> None:
     done = run(*arguments)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "run" / "model.keras").is_file()
+    assert "steps. Model of step" in done.stdout
+    assert ", mean_iou of validation tiles 0." in done.stdout
     done = run("evaluate", tmp_path / "run", "--pictures", tmp_path / "pictures")
     assert done.returncode == 0, done.stderr
     assert "pixel error" in done.stdout
     assert f"1 picture in {tmp_path / 'pictures'}." in done.stdout
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 1
+    assert "trained on" not in done.stdout
+    trained = synthetic(count=4, size=48)[0]
+    image_io.write_image(tmp_path / "data" / "images" / "a.png", trained.image[..., 0])
+    image_io.write_labels(tmp_path / "data" / "labels" / "a.png", trained.labels)
+    done = run("evaluate", tmp_path / "run", "--data", tmp_path / "data", "--label-kind", "instances")
+    assert "1 of these 1 images were trained on: expect less on others." in done.stdout, done.stderr
     assert "--overwrite" in mistake(*arguments)
 
 

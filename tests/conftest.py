@@ -10,9 +10,10 @@ import pytest
 hypothesis.settings.register_profile("keras-unet", deadline=None)
 hypothesis.settings.load_profile("keras-unet")
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+pytest.register_assert_rewrite("helpers")
 
-pytest.register_assert_rewrite("command_line")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")  # nets are tiny, and another process has the other core
 
 
 @pytest.fixture(scope="session")

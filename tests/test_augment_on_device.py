@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import cells, quiet, tiny, weights
+from helpers.runs import cells, quiet, tiny, weights
 
 from keras_unet import training
 from keras_unet.commands import preview

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import mistake, wrong_use
+from helpers.command_line import mistake, wrong_use
+from helpers.runs import cells, quiet, tiny
 from PIL import Image
-from tiny_runs import cells, quiet, tiny
 from typer.testing import CliRunner
 
 from keras_unet import training

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import numpy as np
+from helpers.runs import quiet, tiny
 from PIL import Image
 from test_report import report
-from tiny_runs import quiet, tiny
 
 from keras_unet import training
 from keras_unet.commands.result_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_CLASS, error_picture

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_runs import cells
+from helpers.runs import cells
 from typer.testing import CliRunner
 
 from keras_unet import image_io, pictures

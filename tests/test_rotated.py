@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tifffile
-from command_line import mistake, run
+from helpers.command_line import mistake, run
 from scipy import ndimage
 
 import keras_unet as ku

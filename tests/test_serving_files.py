@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
-from stand_in_server import StandIn
+from helpers.stand_in_server import StandIn
 
 from keras_unet import export
 from keras_unet.export.serving import load_test

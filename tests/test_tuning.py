@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_runs import tiny
+from helpers.runs import tiny
 from typer.testing import CliRunner
 
 from keras_unet.cli import app

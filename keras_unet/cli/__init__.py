@@ -55,7 +55,7 @@ def main() -> None:
     """Entry point: a user's mistake ends in one sentence and exit status 1, wrong use in 2."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        app()
+        app(prog_name="keras-unet")
     except Exception as error:
         sentence = sentence_of(error)
         if sentence is None or os.environ.get("KERAS_UNET_TRACEBACK"):

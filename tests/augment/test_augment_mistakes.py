@@ -2,7 +2,7 @@
 
 import pytest
 import tensorflow as tf
-from warped import example
+from helpers.augmentation import example
 
 from keras_unet.augment import AugmentationSettings, TileAugmenter, elastic_deformation
 

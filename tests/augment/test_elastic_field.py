@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.augmentation import drawn, scipy_positions
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
-from warped import drawn, scipy_positions
 
 from keras_unet import elastic
 from keras_unet.augment import AugmentationSettings

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from warped import drawn, example, still, turn, warp
+from helpers.augmentation import drawn, example, still, turn, warp
 
 from keras_unet.augment import AugmentationSettings, TileAugmenter
 

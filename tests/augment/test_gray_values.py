@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from warped import NO_GRAY, SEED, drawn, example
+from helpers.augmentation import NO_GRAY, SEED, drawn, example
 
 from keras_unet import augment, variation
 from keras_unet.augment import AugmentationSettings, TileAugmenter

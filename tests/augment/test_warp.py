@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.augmentation import NO_GRAY, SEED, assert_same_as_scipy, example, scipy_positions, still, turn, warp
 from scipy.ndimage import map_coordinates
-from warped import NO_GRAY, SEED, assert_same_as_scipy, example, scipy_positions, still, turn, warp
 
 from keras_unet import augment
 from keras_unet.augment import AugmentationSettings, TileAugmenter, elastic_deformation

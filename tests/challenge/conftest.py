@@ -2,8 +2,6 @@
 
 import pytest
 
-pytest.register_assert_rewrite("restated")
-
 
 @pytest.fixture
 def vectors(real_data):

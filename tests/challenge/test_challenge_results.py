@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from command_line import mistake, run, wrong_use
+from helpers.command_line import mistake, run, wrong_use
 from numpy.typing import NDArray
 from PIL import Image
 

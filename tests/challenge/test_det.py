@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from restated import read_frames
+from helpers.challenge_rules import read_frames
 
 from keras_unet.challenge import det_measure, det_of_sequence, detection_errors
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.challenge_rules import HALF_LOST, MERGED, TWO_CELLS, rand_by_pairs, two_cells
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
-from restated import HALF_LOST, MERGED, TWO_CELLS, rand_by_pairs, two_cells
 
 from keras_unet.challenge import rand_error, rand_f_score
 

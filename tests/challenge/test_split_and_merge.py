@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.challenge_rules import HALF_LOST, MERGED, TWO_CELLS, two_cells
 from hypothesis import given
 from hypothesis.extra.numpy import arrays
-from restated import HALF_LOST, MERGED, TWO_CELLS, two_cells
 from scipy import ndimage, stats
 
 from keras_unet.challenge import information_scores, rand_error, rand_f_score, rand_scores, v_info, v_rand

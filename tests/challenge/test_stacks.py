@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
-from restated import assert_follows_the_rules, rand_by_pairs, two_cells
+from helpers.challenge_rules import assert_follows_the_rules, rand_by_pairs, two_cells
 from scipy import ndimage
 
 from keras_unet.challenge import pixel_error, rand_error, v_info, v_rand, warping_error

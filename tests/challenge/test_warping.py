@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from helpers.challenge_rules import assert_follows_the_rules, two_cells
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from restated import assert_follows_the_rules, two_cells
 from scipy import ndimage
 
 from keras_unet.challenge import warping_error

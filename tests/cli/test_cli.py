@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from command_line import mistake, run, wrong_use
+from helpers.command_line import mistake, run, run_process, wrong_use
 
 import keras_unet as ku
 from keras_unet import image_io
@@ -83,7 +83,7 @@ def test_wrong_use_is_told_in_a_sentence(arguments: tuple[str, ...], sentence: s
 
 
 def test_info_prints_the_papers_figures() -> None:
-    done = run("info")
+    done = run_process("info")
     assert done.returncode == 0, done.stderr
     for figure in ("31,030,658", "150.4 G", "572 x 572 -> 388 x 388", "188, 204, 220"):
         assert figure in done.stdout
@@ -91,7 +91,11 @@ def test_info_prints_the_papers_figures() -> None:
 
 
 def test_info_names_the_nearest_legal_size() -> None:
-    assert "Nearest legal: 572 or 588" in mistake("info", "--size", "573")
+    done = run_process("info", "--size", "573")
+    assert done.returncode == 1
+    (sentence,) = done.stderr.splitlines()
+    assert sentence.startswith("keras-unet: ")
+    assert "Nearest legal: 572 or 588" in sentence
 
 
 def test_a_damaged_model_is_named(net: Path, tmp_path: Path) -> None:
@@ -100,7 +104,7 @@ def test_a_damaged_model_is_named(net: Path, tmp_path: Path) -> None:
 
 
 def test_version_is_printed() -> None:
-    assert run("--version").stdout.strip() == f"keras-unet {ku.__version__}"
+    assert run_process("--version").stdout.strip() == f"keras-unet {ku.__version__}"
 
 
 def test_demo_leaves_a_folder_of_other_files_alone(tmp_path: Path) -> None:

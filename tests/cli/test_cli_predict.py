@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import tifffile
-from command_line import mistake, run
+from helpers.command_line import mistake, run
 from PIL import Image
 
 import keras_unet as ku

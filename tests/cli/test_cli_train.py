@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from command_line import mistake, run, wrong_use
+from helpers.command_line import mistake, run, wrong_use
 from PIL import Image
 
 from keras_unet import image_io

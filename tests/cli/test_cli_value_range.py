@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from command_line import run
+from helpers.command_line import run
 from numpy.typing import NDArray
 
 import keras_unet as ku

@@ -1,8 +1,8 @@
 """Models behind a stand-in for TensorFlow Serving, started once for all tests of the client."""
 
 import pytest
-from served import net, save
-from stand_in_server import StandIn
+from helpers.clients import net, save
+from helpers.stand_in_server import StandIn
 
 from keras_unet.export.client import parallel
 

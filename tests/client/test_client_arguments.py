@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from served import noise
+from helpers.clients import noise
 
 from keras_unet.export.client import Client
 from keras_unet.export.client.addresses import read_address

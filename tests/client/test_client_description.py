@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from served import DESCRIPTION, nested, noise
+from helpers.clients import DESCRIPTION, nested, noise
 
 from keras_unet.export.client import Client, ServerError
 

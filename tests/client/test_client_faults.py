@@ -7,8 +7,8 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
-from served import address, connect, noise, schemes, scripted
-from stand_in_server import HANG, StandIn
+from helpers.clients import address, connect, noise, schemes, scripted
+from helpers.stand_in_server import HANG, StandIn
 
 from keras_unet import export
 from keras_unet.export.client import Client, RefusedError, ServerError

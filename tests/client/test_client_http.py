@@ -6,7 +6,7 @@ import time
 
 import numpy as np
 import pytest
-from served import DESCRIPTION, nested, scripted
+from helpers.clients import DESCRIPTION, nested, scripted
 
 from keras_unet.export.client import Client, RefusedError, ServerError
 from keras_unet.export.client.formats import RawFormat

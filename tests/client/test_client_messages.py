@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
-from served import DESCRIPTION, noise
+from helpers.clients import DESCRIPTION, noise
 
 from keras_unet.export.client import Client, ServerError
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from served import connect, noise
+from helpers.clients import connect, noise
 
 from keras_unet.export.client import Client, pieces
 from keras_unet.export.client.formats import PngFormat, RawFormat

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from served import QUANTUM, TILE, address, connect, noise, schemes
-from stand_in_server import StandIn
+from helpers.clients import QUANTUM, TILE, address, connect, noise, schemes
+from helpers.stand_in_server import StandIn
 
 from keras_unet.export.client import Client, Segmentation, ServerError, parallel
 from keras_unet.export.client.formats import PngFormat, RawFormat

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
+from helpers.clients import QUANTUM, TILE, address, noise, schemes
 from PIL import Image
-from served import QUANTUM, TILE, address, noise, schemes
 
 from keras_unet import image_io
 from keras_unet.instances import instances

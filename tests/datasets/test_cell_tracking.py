@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from published import picture, squares
-from saved import save
+from helpers.image_files import save
+from helpers.published_data import picture, squares
 
 from keras_unet.datasets import load
 from keras_unet.datasets.cell_tracking import IGNORED

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from saved import mask, pairs_of_pictures, picture, save
+from helpers.image_files import mask, pairs_of_pictures, picture, save
 
 from keras_unet.datasets import load
 from keras_unet.image_io import ImageError

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.image_files import first_pixels, mask, pairs_of_pictures, picture, save
 from PIL import Image
-from saved import first_pixels, mask, pairs_of_pictures, picture, save
 
 from keras_unet.datasets import load
 

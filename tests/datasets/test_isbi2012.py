@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from saved import mask, save
+from helpers.image_files import mask, save
 
 from keras_unet.datasets import load
 from keras_unet.image_io import ImageError

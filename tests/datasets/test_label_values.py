@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from saved import mask
+from helpers.image_files import mask
 
 from keras_unet.datasets.labels import understand
 

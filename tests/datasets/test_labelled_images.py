@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from saved import mask, picture
+from helpers.image_files import mask, picture
 
 from keras_unet.datasets import LabelledImages, Sample
 

@@ -4,9 +4,9 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from helpers.image_files import save
+from helpers.published_data import SIZE, picture, squares
 from PIL import Image
-from published import SIZE, picture, squares
-from saved import save
 
 from keras_unet.datasets import NAMES, load
 from keras_unet.image_io import ImageError

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from helpers.image_files import save
+from helpers.published_data import SIZE, picture, squares
 from PIL import Image
-from published import SIZE, picture, squares
-from saved import save
 
 from keras_unet.datasets import load
 from keras_unet.image_io import ImageError

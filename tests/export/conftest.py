@@ -1,7 +1,7 @@
 """A model and its export, made once for all tests of export."""
 
 import pytest
-from exported import TILE, net
+from helpers.exports import TILE, net
 
 from keras_unet import export
 

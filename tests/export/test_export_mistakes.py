@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported import TILE, net
+from helpers.exports import TILE, net
 
 from keras_unet import export
 from keras_unet.export import saved_model, versions

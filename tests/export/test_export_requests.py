@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported import TILE, net, noise
+from helpers.exports import TILE, net, noise
 
 from keras_unet import export
 from keras_unet.tiling import predict

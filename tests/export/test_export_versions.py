@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from exported import TILE
+from helpers.exports import TILE
 
 from keras_unet import export
 from keras_unet.export import saved_model, versions
@@ -71,7 +71,7 @@ def test_versions_of_exports_killed_at_random_moments_load(tmp_path):
     script = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from exported import TILE, net
+from helpers.exports import TILE, net
 from keras_unet import export
 model = net()
 while True:

@@ -5,8 +5,8 @@ import logging
 import numpy as np
 import pytest
 import tifffile
+from helpers.pixels import COLOUR, noise
 from PIL import Image
-from pixels import COLOUR, noise
 
 from keras_unet.image_io import ImageError, read_image, read_labels, read_stack
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tifffile
+from helpers.pixels import COLOUR, GREY, noise
 from PIL import Image
-from pixels import COLOUR, GREY, noise
 
 from keras_unet.image_io import list_images, read_image, read_labels
 

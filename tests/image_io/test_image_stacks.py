@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 import tifffile
+from helpers.pixels import noise
 from PIL import Image
-from pixels import noise
 
 from keras_unet.image_io import ImageError, read_image, read_label_stack, read_labels, read_stack
 

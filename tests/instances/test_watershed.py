@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from drawn import draw
+from helpers.drawings import draw
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays

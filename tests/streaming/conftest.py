@@ -1,7 +1,7 @@
 """Models and small panels for tests of streaming."""
 
 import pytest
-from streamed import net
+from helpers.streaming import net
 
 import keras_unet as ku
 from keras_unet import streaming, targets

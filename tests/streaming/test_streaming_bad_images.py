@@ -5,8 +5,8 @@ import os
 import numpy as np
 import pytest
 import tifffile
+from helpers.streaming import net, noise, written
 from PIL import Image
-from streamed import net, noise, written
 
 import keras_unet as ku
 from keras_unet import targets

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import tifffile
-from streamed import noise, written
+from helpers.streaming import noise, written
 from typer.testing import CliRunner
 
 import keras_unet as ku

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import tifffile
-from streamed import interrupted, net, noise, rows_in, written
+from helpers.streaming import interrupted, net, noise, rows_in, written
 
 import keras_unet as ku
 from keras_unet import streaming

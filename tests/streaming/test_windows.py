@@ -5,8 +5,8 @@ import contextlib
 import numpy as np
 import pytest
 import tifffile
+from helpers.streaming import noise
 from PIL import Image
-from streamed import noise
 
 from keras_unet.image_io import ImageError, read_image
 from keras_unet.windows import open_windows

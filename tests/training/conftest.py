@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 
 from keras_unet import training
-
-pytest.register_assert_rewrite("resumed")
 
 
 @pytest.fixture(scope="session")

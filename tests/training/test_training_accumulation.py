@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import noise, tiny_trainer, weights
+from helpers.runs import noise, tiny_trainer, weights
 
 import keras_unet as ku
 
@@ -82,7 +82,7 @@ def test_two_devices_accumulate_and_average_like_one_with_the_larger_batch() -> 
 DETERMINISTIC = """
 import sys
 sys.path[:0] = {folders!r}
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 from keras_unet import training
 whole = dict(model_dropout=0.0, training_steps=4, training_deterministic=True)
 training.run(tiny(**whole), "joint", data=cells(), say=quiet)

@@ -5,8 +5,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from resumed import run_until_killed
-from tiny_runs import cells, noise, quiet, tiny, tiny_trainer, weights
+from helpers.resumed_runs import run_until_killed
+from helpers.runs import cells, noise, quiet, tiny, tiny_trainer, weights
 
 import keras_unet as ku
 from keras_unet import training

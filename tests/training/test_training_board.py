@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 
 from keras_unet import pictures, training
 from keras_unet.training import hyperparameters, monitoring

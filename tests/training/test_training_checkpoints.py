@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_runs import noise, tiny_trainer
+from helpers.runs import noise, tiny_trainer
 
 from keras_unet.files import written_aside
 from keras_unet.training import checkpoints

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 
 import keras_unet as ku
 from keras_unet import training

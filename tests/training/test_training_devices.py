@@ -15,7 +15,7 @@ import tensorflow as tf
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 import numpy as np
-import tiny_runs as t
+from helpers import runs as t
 from keras_unet.training.distribution import choose_strategy
 strategy = choose_strategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import cells, noise, quiet, tiny, tiny_trainer
+from helpers.runs import cells, noise, quiet, tiny, tiny_trainer
 
 from keras_unet import training
 from keras_unet.geometry import Geometry

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 
 import keras_unet as ku
 from keras_unet import training

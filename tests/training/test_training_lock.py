@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 
 from keras_unet import training
 from keras_unet.training.config import ConfigError

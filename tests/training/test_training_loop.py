@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import cells, noise, tiny, tiny_trainer, weights
+from helpers.runs import cells, noise, tiny, tiny_trainer, weights
 
 import keras_unet as ku
 from keras_unet import training

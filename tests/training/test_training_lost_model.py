@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_runs import cells, quiet, tiny, weights
+from helpers.runs import cells, quiet, tiny, weights
 
 import keras_unet as ku
 from keras_unet import training

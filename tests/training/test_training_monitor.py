@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 
 import keras_unet as ku
 from keras_unet import training

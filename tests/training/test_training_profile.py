@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import cells, noise, quiet, tiny, tiny_trainer, weights
+from helpers.runs import cells, noise, quiet, tiny, tiny_trainer, weights
 from typer.testing import CliRunner
 
 from keras_unet import training

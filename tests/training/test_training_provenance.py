@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_runs import cells, quiet, tiny
+from helpers.runs import cells, quiet, tiny
 from typer.testing import CliRunner
 
 from keras_unet import training

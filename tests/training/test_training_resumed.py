@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from resumed import assert_same_run, run_until_killed, steps_of
-from tiny_runs import cells, quiet, tiny, weights
+from helpers.resumed_runs import assert_same_run, run_until_killed, steps_of
+from helpers.runs import cells, quiet, tiny, weights
 
 import keras_unet as ku
 from keras_unet import training

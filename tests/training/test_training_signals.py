@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from resumed import assert_same_run, steps_of
-from tiny_runs import cells, tiny
+from helpers.resumed_runs import assert_same_run, steps_of
+from helpers.runs import cells, tiny
 
 from keras_unet import training
 from keras_unet.training.loop import Trainer

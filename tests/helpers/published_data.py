@@ -1,13 +1,14 @@
 """What tests of published data sets share: images of one size, and objects in them."""
 
 import numpy as np
-import saved
+
+from helpers import image_files
 
 SIZE = 40
 
 
 def picture(channels=1):
-    return saved.picture(SIZE, SIZE, channels)
+    return image_files.picture(SIZE, SIZE, channels)
 
 
 def squares(*corners, side=8, size=SIZE, dtype=np.uint16):

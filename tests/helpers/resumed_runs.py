@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_runs import cells, quiet
 
+from helpers.runs import cells, quiet
 from keras_unet import training
 from keras_unet.training import checkpoints, course
 from keras_unet.training.checkpoints import Checkpoints, Progress

@@ -1,0 +1,1 @@
+"""What the tests share: nets, runs, files, the command, a stand-in for TensorFlow Serving."""

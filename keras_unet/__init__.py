@@ -8,7 +8,9 @@ Names are loaded on first use, so that importing the package costs next to nothi
     model.compile(optimizer="adam", loss=ku.WeightedCrossentropy())
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -73,3 +75,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+class _Package(ModuleType):
+    """Holds the modules of `__all__` alone: Python would add every module of the package that is ever imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in __all__ or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+import_module("keras_unet.keras_registration").register_when_keras_is_imported()

@@ -1,7 +1,10 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015) as a functional Keras model."""
 
+import json
 import os
 import zipfile
+import zlib
+from pathlib import Path
 from typing import Any, Self
 
 import keras
@@ -10,6 +13,10 @@ from keras_unet import blocks
 from keras_unet.arguments import whole_number
 from keras_unet.blocks import NORMALIZATIONS, Normalization
 from keras_unet.geometry import Geometry, Padding, Upsampling
+
+_OF_RUN = "model.keras"  # the file of a run folder that holds its model
+
+_LONGEST_CONFIG = 2**20  # bytes; that of a UNet has some hundred, of a compiled one some thousand
 
 PRESETS: dict[str, dict[str, Any]] = {
     # Figure 1 of the paper: 572 -> 388, 64 … 1024 channels, 31,030,658 parameters.
@@ -43,6 +50,8 @@ class UNet(keras.Model):
         residual: Whether each block adds its input to its output.
         upsampling: `"transposed"` (2x2 up-convolution) or `"bilinear"`.
         value_range: `(low, high)` of the raw pixels, measured on the training data; mapped to -1 … 1.
+        training_tile: Height and width in pixels of the tiles that the net is trained on; by default those of
+            `input_shape`. `predict` and export take such tiles where the result depends on them (`"group"`).
         dtype: Name of the dtype policy of the layers: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`; None takes
             Keras' global policy. Rescaling and logits stay float32.
         name: Name of the model.
@@ -72,6 +81,7 @@ class UNet(keras.Model):
         residual: bool = False,
         upsampling: Upsampling = "transposed",
         value_range: tuple[float, float] = (0.0, 255.0),
+        training_tile: int | None = None,
         dtype: str | None = None,
         name: str | None = None,
     ) -> None:
@@ -91,6 +101,7 @@ class UNet(keras.Model):
             "residual": residual,
             "upsampling": upsampling,
             "value_range": (low, high),
+            "training_tile": training_tile and whole_number(training_tile, "training_tile", 1),
             "dtype": dtype or keras.config.dtype_policy().name,
         }
         with blocks.dtype_policy(config["dtype"]):
@@ -110,6 +121,13 @@ class UNet(keras.Model):
         """`(low, high)` of the raw pixels that the model maps to -1 … 1."""
         low, high = self._config["value_range"]
         return low, high
+
+    @property
+    def training_tile(self) -> tuple[int, int] | None:
+        """Height and width of the tiles that the net is trained on; None if they are not known."""
+        side = self._config["training_tile"]
+        height, width = (side, side) if side else self._config["input_shape"][:2]
+        return (height, width) if height and width else None
 
     @property
     def channels(self) -> int:
@@ -160,33 +178,43 @@ class UNet(keras.Model):
 
 
 def load_model(path: str | os.PathLike[str], compile: bool = False) -> UNet:
-    """The U-Net stored in a `.keras` file.
+    """The U-Net of a `.keras` file or of a run folder.
 
     Args:
-        path: File written by `model.save`.
+        path: File written by `model.save`, or folder in which training left `model.keras`.
         compile: Whether to restore loss and optimizer too.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file is no `.keras` archive or holds another model.
+        FileNotFoundError: If there is no such file, or none in the folder.
+        ValueError: If the file is no `.keras` archive or holds another model, of which nothing is built then.
     """
-    if not os.path.isfile(path):
-        raise FileNotFoundError(f"Expected a .keras file. Received {os.fspath(path)!r}, which does not exist.")
-    from keras_unet import losses, metrics  # noqa: F401  registers the classes that a compiled model names
-
-    if not zipfile.is_zipfile(path):
-        raise ValueError(f"Expected a .keras file. Received {os.fspath(path)!r}, which is damaged or something else.")
-    try:
-        model = keras.saving.load_model(path, compile=compile)
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"Expected a .keras file. Received {os.fspath(path)!r}, which cannot be read: {error}"
-        ) from None
-    if not isinstance(model, UNet):
-        raise ValueError(
-            f"Expected a file that holds a UNet. Received a {type(model).__name__} in {os.fspath(path)!r}."
+    given = Path(path)
+    file = given / _OF_RUN if given.is_dir() else given
+    if not file.is_file():
+        what = "a folder without one" if given.is_dir() else "which does not exist"
+        raise FileNotFoundError(
+            f"Expected a run folder that holds {_OF_RUN}, or a .keras file. Received {os.fspath(path)!r}, {what}."
         )
+    _check_holds_unet(file)
+    try:
+        model: UNet = keras.saving.load_model(file, compile=compile)
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        raise ValueError(f"Expected a .keras file. Received {str(file)!r}, which cannot be read: {error}") from None
     return model
+
+
+def _check_holds_unet(file: Path) -> None:
+    """Refuse a file by its configuration alone: to build a model of another kind may run what its file says."""
+    try:
+        with zipfile.ZipFile(file) as archive, archive.open("config.json") as stream:
+            config = json.loads(stream.read(_LONGEST_CONFIG))
+        kind = config["registered_name"] or config["class_name"]
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"Expected a .keras file. Received {str(file)!r}, which is damaged or something else: {error}."
+        ) from None
+    if kind != keras.saving.get_registered_name(UNet):
+        raise ValueError(f"Expected a file that holds a UNet. Received a {kind} in {str(file)!r}.")
 
 
 def _connect(config: dict[str, Any], geometry: Geometry) -> tuple[keras.KerasTensor, keras.KerasTensor]:

@@ -41,9 +41,8 @@ def info(
         if not run.model.exists():
             return
         typer.echo()
-    from keras_unet.commands.models import load_keras
     from keras_unet.complexity import describe
-    from keras_unet.unet import PRESETS, UNet
+    from keras_unet.unet import PRESETS, UNet, load_model
 
-    net = UNet.from_preset(model) if model in PRESETS else load_keras(Path(model))
+    net = UNet.from_preset(model) if model in PRESETS else load_model(model)
     typer.echo(describe(net, size, size))

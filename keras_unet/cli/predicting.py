@@ -165,12 +165,13 @@ def export(
         sizes = [_height_and_width(size) for size in warm_up] if warm_up else None
     import_tensorflow()
     from keras_unet import export as room
-    from keras_unet.commands.models import export_details, load_keras, proof_in_words
+    from keras_unet.commands.models import export_details, proof_in_words
+    from keras_unet.unet import load_model
 
     options: dict[str, Any] = {"precision": precision, "averaging": averaging, "max_pixels": max_pixels}
     options["warm_up"] = sizes
     options |= export_details(model)
-    path = room.save(load_keras(model), out, version=version, tile=tile, input_dtype=dtype, **options)
+    path = room.save(load_model(model), out, version=version, tile=tile, input_dtype=dtype, **options)
     typer.echo(f"Exported to {path}")
     typer.echo(proof_in_words(room.read_description(path)))
     typer.echo("Serve it with TensorFlow Serving:")

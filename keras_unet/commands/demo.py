@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import export, image_io, pictures, training
-from keras_unet.commands.models import export_details, load_keras, open_model, validated_instances
+from keras_unet.commands.models import export_details, open_model, validated_instances
 from keras_unet.commands.prediction import foreground
 from keras_unet.commands.result_pictures import numbered_alike
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances import connected_components, grow_instances, instances, separated_pairs
 from keras_unet.training.run_folder import RunFolder
+from keras_unet.unet import load_model
 
 PICTURE = "overlay.png"
 UNSEEN_SIZE = 768  # pixels; the training images have 384
@@ -50,7 +51,7 @@ def run_demo(out: Path, *, seed: int = 0, steps: int | None = None, overwrite: b
     if steps is not None:
         overrides += [f"training.steps={steps}", f"optimizer.warmup_steps={min(50, steps // 10)}"]
     _train(training.load_config("synthetic", overrides), out, overwrite)
-    version = export.save(load_keras(out / "run"), out / "models" / "cells", **export_details(out / "run"))
+    version = export.save(load_model(out / "run"), out / "models" / "cells", **export_details(out / "run"))
     print(f"\nSegmenting an unseen image of {UNSEEN_SIZE} x {UNSEEN_SIZE} pixels with {version}")
     unseen = synthetic(1, UNSEEN_SIZE, seed=_UNSEEN_SEED + seed)[0]
     probability = foreground(open_model(version)(unseen.image))

@@ -3,15 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.instance_settings import InstanceSettings
-
-if TYPE_CHECKING:
-    from keras_unet.unet import UNet
 
 
 @dataclass(frozen=True)
@@ -31,23 +28,6 @@ class Segmenter:
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Probabilities of an image."""
         return self.probabilities(image)
-
-
-def load_keras(path: Path) -> "UNet":
-    """The net of a run folder or a `.keras` file.
-
-    Raises:
-        FileNotFoundError: If there is no net.
-    """
-    file = path / "model.keras" if path.is_dir() else path
-    if not file.is_file():
-        raise FileNotFoundError(
-            f"Expected a run folder that holds model.keras, or a .keras file. Received {str(path)!r}, "
-            + ("a folder without one." if path.is_dir() else "which does not exist.")
-        )
-    from keras_unet.unet import load_model
-
-    return load_model(file)
 
 
 def run_report(path: Path) -> dict[str, Any]:
@@ -124,9 +104,10 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
     if exported is None:
         from keras_unet.forward import check_averaging
         from keras_unet.tiling import predict
+        from keras_unet.unet import load_model
 
         check_averaging(averaging, whole_images=True)
-        net = load_keras(path)
+        net = load_model(path)
         return Segmenter(
             lambda image: predict(net, image, tile=tile, averaging=averaging), net.value_range, net.num_classes
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_unet.commands.inputs import check_names, image_files
-from keras_unet.commands.models import exported_version, load_keras
+from keras_unet.commands.models import exported_version
 from keras_unet.commands.value_range import RangeCheck
 from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
 from keras_unet.streaming import stream
@@ -162,7 +162,9 @@ def _watched(segmenter: Segmenter, check: RangeCheck) -> Segmenter:
 def _opened(model: Path, exported: Path | None, output: str) -> tuple[Any, Sequence[float]]:
     """A net, or the segmenter of an exported model; and the range of pixels that it was trained on."""
     if exported is None:
-        net = load_keras(model)
+        from keras_unet.unet import load_model
+
+        net = load_model(model)
         return net, net.value_range
     from keras_unet.export import read_description
 

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import keras_unet
-from keras_unet.commands.models import load_keras
 from keras_unet.commands.report.cases import worst_cases
 from keras_unet.commands.report.curves import charts_of, charts_of_all, figures_of, figures_of_all, settings_that_differ
 from keras_unet.commands.report.judging import Judgement, Reader, judge_run
@@ -179,8 +178,10 @@ def _parameters(history: History) -> int | None:
     told = history.report.get("parameters")
     if isinstance(told, int):
         return told
+    from keras_unet.unet import load_model
+
     try:
-        return int(load_keras(history.folder.path).count_params())
+        return int(load_model(history.folder.path).count_params())
     except (OSError, ValueError):
         return None
 

@@ -1,0 +1,79 @@
+"""The package's classes under their names in Keras, so that `keras.saving.load_model` finds them.
+
+Keras looks up the classes that a file names among those registered, and imports no module for it. `import keras_unet`
+imports none either, as it is to cost nothing: it registers stand-ins, now or as soon as Keras is imported, and each
+imports its class when a file needs it.
+"""
+
+import sys
+from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+PACKAGE = "keras_unet"
+CLASSES = {
+    "UNet": "unet.UNet",
+    "BilinearUpsampling": "blocks.BilinearUpsampling",
+    "WeightedCrossentropy": "losses.WeightedCrossentropy",
+    "Dice": "losses.Dice",
+    "CrossentropyDice": "losses.CrossentropyDice",
+    "PixelAccuracy": "metrics.PixelAccuracy",
+    "MeanIoU": "metrics.MeanIoU",
+    "MeanDice": "metrics.MeanDice",
+    "IoU": "metrics.IoU",
+    "DiceMetric": "metrics.Dice",
+    "WarmUpAndDecay": "training.optimizers.WarmUpAndDecay",
+}
+"""Where each class is, by the name that it is registered with."""
+
+
+class StandIn:
+    """Takes the place of a class in Keras' registry until the class's module is imported.
+
+    Args:
+        place: Module and class, seen from the package.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._module, _, self._name = place.rpartition(".")
+
+    def from_config(self, config: dict[str, Any]) -> Any:
+        """An instance of the class, which registers itself in the stand-in's place."""
+        return getattr(import_module(f"{PACKAGE}.{self._module}"), self._name).from_config(config)
+
+
+def register_when_keras_is_imported() -> None:
+    """Register the stand-ins: at once if Keras is imported, else when it is."""
+    keras = sys.modules.get("keras")
+    if keras is None:
+        sys.meta_path.insert(0, _KerasFinder())
+    else:
+        _register(keras)
+
+
+def _register(keras: ModuleType) -> None:
+    known = keras.saving.get_custom_objects()
+    for name, place in CLASSES.items():
+        known.setdefault(f"{PACKAGE}>{name}", StandIn(place))
+
+
+class _KerasFinder(MetaPathFinder):
+    """Finds Keras once, as Python would without it, and registers the stand-ins after the module is executed."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        if name != "keras":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(name)
+        if spec is not None and spec.loader is not None:
+            execute = spec.loader.exec_module
+
+            def execute_and_register(module: ModuleType) -> None:
+                execute(module)
+                _register(module)
+
+            spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]
+        return spec

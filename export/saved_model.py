@@ -72,7 +72,8 @@ def save(
             no path with `[` or a backslash in it.
         version: Number of this version; by default one more than the largest there is.
         tile: Height and width in pixels of the largest input tile, context included, one number for a square. By
-            default as large as 1 GiB of memory permits, at most 1024. Smaller images take smaller tiles.
+            default as large as 1 GiB of memory permits, at most 1024, or the training tile where the result depends
+            on it. Smaller images take smaller tiles.
         batch_size: The most tiles in one call of the net; pays on a GPU.
         input_dtype: Dtype of the raw images: `"float32"`, `"uint8"`, `"uint16"` or `"int16"`.
         precision: `"float32"` or `"bfloat16"`, in which the layers compute; by default as in training. The

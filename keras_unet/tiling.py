@@ -17,13 +17,15 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from keras_unet.arguments import refuse_path
 from keras_unet.forward import Forward, check_averaging, from_logits, logits, probabilities
 from keras_unet.geometry import Geometry
 from keras_unet.rotated import ROTATIONS, averaged_scores
-from keras_unet.tile_sizes import check_batch_size, check_tile, default_tile, free_memory, tile_context
+from keras_unet.tile_sizes import check_batch_size, check_tile, default_tile, free_memory, largest_tile, tile_context
 
 # Weak keys: a model that is dropped takes its compiled functions along.
 _compiled: WeakKeyDictionary[Any, dict[Any, Callable[[tf.Tensor], tf.Tensor]]] = WeakKeyDictionary()
+_UNKNOWN_TILE = 572, 572  # pixels, the paper's
 _default_tilers: WeakKeyDictionary[Any, "Tiler"] = WeakKeyDictionary()
 
 
@@ -150,7 +152,7 @@ def predict(
             raw pixels of any real dtype.
         tile: Height and width in pixels of the largest input tile, context included (572 in the paper), one number for
             a square. Larger tiles spend less on context. By default as large as a quarter of the free memory permits,
-            at most 1024.
+            at most 1024; where `model.exact_tiling` is false, the training tile.
         batch_size: The most tiles in one call of the net; pays on a GPU.
         averaging: Test-time averaging: logits are averaged over `"flips"` (4), `"rotations"` (4) or `"square"` (all 8
             symmetries) of each tile, at as many times the cost; or over `"rotations7"`, seven versions of the whole
@@ -198,12 +200,18 @@ def tiler_for(
 ) -> Tiler:
     """The tiler of a model: `tile` as in `predict`, or chosen for `memory` bytes, by default a quarter of what is free.
 
+    Where the result depends on the tile it is not chosen by memory, but is the training tile, or 572 pixels if that is
+    not known.
+
     The choice by free memory is made once per model, so that later calls use the function compiled for it.
 
     Raises:
         ValueError: If `tile` or `batch_size` is illegal.
     """
     batch_size = check_batch_size(batch_size)
+    if tile is None and not model.exact_tiling:
+        height, width = model.training_tile or _UNKNOWN_TILE
+        tile = largest_tile(model.geometry, height), largest_tile(model.geometry, width)
     if tile is not None:
         return Tiler(model.geometry, _height_and_width(tile), batch_size)
     if memory is None and model in _default_tilers and _default_tilers[model].batch_size == batch_size:
@@ -299,6 +307,7 @@ def _compiled_for(
 
 def _checked_image(image: npt.ArrayLike, channels: int) -> npt.NDArray[Any]:
     """The image as `(height, width, channels)` or `(batch, height, width, channels)`."""
+    refuse_path(image, "keras_unet.predict_file reads a file, keras_unet.image_io.read_image its pixels")
     pixels = np.asarray(image)
     if pixels.dtype.kind not in "buif":
         raise ValueError(f"Expected an image of real numbers. Received dtype {pixels.dtype}.")

@@ -167,6 +167,7 @@ def _build_model(config: Config, data: LabelledImages) -> UNet:
         num_classes=wanted,
         normalization=None if config.model.normalization == "none" else config.model.normalization,
         value_range=(low, high if high > low else low + 1.0),
+        training_tile=config.training.input_size,
         dtype=config.training.precision,
         **arguments,
     )

@@ -15,8 +15,6 @@ from .distribution import iterate
 
 Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
-_UNCOUNTED = -1
-
 
 class DivergedError(ValueError):
     """The loss or the weights are no longer finite.
@@ -65,9 +63,16 @@ class Trainer:
         self.strategy = strategy or tf.distribute.get_strategy()
         self.accumulate = accumulate
         self._augment = augment
+        self._schedule = _learning_rates(self._update_rule)
         with self.strategy.scope():
             optimizer.build(model.trainable_variables)
             self._sums = [_per_replica(variable) for variable in model.trainable_variables if accumulate > 1]
+        # Keras clips the gradients of each replica before it sums them. Of n equal means, each clipped to an n-th, the
+        # sum is the clipped sum.
+        replicas, rule = self.strategy.num_replicas_in_sync, self._update_rule
+        self._clips_mean = replicas > 1 and rule.global_clipnorm is not None
+        if self._clips_mean:
+            rule.global_clipnorm /= replicas
         # Replicas exchange gradients between forward and update, which XLA cannot compile into one program.
         alone = self.strategy.num_replicas_in_sync == 1
         self._gradients = tf.function(self._loss_and_gradients, jit_compile=xla and not alone)
@@ -78,8 +83,8 @@ class Trainer:
 
     @property
     def learning_rate(self) -> float:
-        """Learning rate of the next step."""
-        return float(self._update_rule.learning_rate)
+        """Learning rate of the last update; before the first one, that of the first."""
+        return float(self._schedule(max(int(self._update_rule.iterations.numpy()) - 1, 0)))
 
     @property
     def _update_rule(self) -> keras.optimizers.Optimizer:
@@ -139,14 +144,14 @@ class Trainer:
         """Figures over a finite dataset of `(image, label, weight)`, without dropout, on one device.
 
         Returns:
-            `loss`, the mean over all pixels; and over the pixels whose weight is not 0 `mean_iou`, `mean_dice` and
+            `loss`, the mean over all tiles; and over the pixels whose weight is not 0 `mean_iou`, `mean_dice` and
             `pixel_accuracy`, from counts summed over the whole dataset.
         """
-        counts = metrics.PixelAccuracy(self.model.num_classes, ignore_label=_UNCOUNTED)
+        counts = metrics.PixelAccuracy(self.model.num_classes)
         total, tiles = 0.0, 0
         for image, label, weight in dataset:
             logits, loss = self._forward(image, label, weight)
-            counts.update_state(tf.where(weight > 0, label, _UNCOUNTED), logits)
+            counts.update_state(label, logits, weight)
             total, tiles = total + float(loss) * len(image), tiles + len(image)
         scores = metrics.class_scores(counts.confusion_matrix)
         return {
@@ -203,6 +208,8 @@ class Trainer:
             total.assign(tf.zeros_like(total))
 
     def _apply(self, gradients: list[tf.Tensor]) -> None:
+        if self._clips_mean:
+            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.MEAN, gradients)
         self.optimizer.apply_gradients(zip(gradients, self.model.trainable_variables, strict=True))
 
     def _updates(self, batches: Iterator[Any], steps: tf.Tensor) -> tf.Tensor:
@@ -218,6 +225,14 @@ class Trainer:
             if self.accumulate > 1:
                 self.strategy.run(self._apply_mean)
         return losses.stack()
+
+
+def _learning_rates(rule: keras.optimizers.Optimizer) -> Callable[[int], Any]:
+    """The learning rate by the number of the update, counted from 0."""
+    rate = rule.get_config()["learning_rate"]
+    if isinstance(rate, dict):
+        return keras.optimizers.schedules.deserialize(rate)
+    return lambda update: rule.learning_rate
 
 
 def _per_replica(variable: keras.Variable) -> tf.Variable:

@@ -167,7 +167,7 @@ def panel(
     Args:
         image: `(height, width, channels)`, raw pixels; its centre as large as the label is shown.
         label: `(output_height, output_width)` classes.
-        weight: The same shape as `label`, like `prediction`; its caption says which weight is brightest.
+        weight: The same shape as `label`, like `prediction`; the largest is brightest.
         prediction: Classes.
 
     Returns:
@@ -178,7 +178,7 @@ def panel(
     shown = {
         "image": pictures.grey_or_colour(centre),
         "label": pictures.coloured(label),
-        f"weight, 0 to {weight.max():.3g}": pictures.heat(weight),
+        "weight": pictures.heat(weight),
         "prediction": pictures.coloured(prediction),
     }
     return pictures.side_by_side(list(shown.values()), list(shown))

@@ -106,4 +106,4 @@ def _update_rule(settings: Optimizer, schedule: WarmUpAndDecay) -> keras.optimiz
         return keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.nesterov, **common)
     if settings.name == "adam":
         return keras.optimizers.Adam(**common)
-    return keras.optimizers.AdamW(**common)
+    return keras.optimizers.AdamW(**{**common, "weight_decay": settings.weight_decay})

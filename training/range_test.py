@@ -119,13 +119,12 @@ def _measure(trainer: Trainer, batches: Iterator[Any], steps: int, say: Say) -> 
     bar = Bar(steps, say=say)
     try:
         while len(losses) < steps and not _broken(losses, steps):
-            rate = trainer.learning_rate
             try:
                 losses.append(trainer.run(batches, 1))
             except DivergedError:
                 break
-            rates.append(rate)
-            bar.update(len(losses), {"loss": losses[-1], "learning rate": rate})
+            rates.append(trainer.learning_rate)
+            bar.update(len(losses), {"loss": losses[-1], "learning rate": rates[-1]})
     finally:
         bar.close()
     if not losses:

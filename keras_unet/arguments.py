@@ -1,6 +1,7 @@
 """Checks of arguments that several rooms share."""
 
 import operator
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +25,16 @@ def whole_number(value: Any, name: str, least: int | None = None) -> int:
     if number is None or (least is not None and number < least):
         raise ValueError(f"Expected a whole number{bound} for {name}. Received {value!r}.")
     return number
+
+
+def refuse_path(value: Any, remedy: str) -> None:
+    """Refuse the path of a file or folder where an array belongs: its letters would be taken for values.
+
+    Raises:
+        ValueError: If it is a path; `remedy` names the function that reads one.
+    """
+    if isinstance(value, str | bytes | os.PathLike):
+        raise ValueError(f"Expected arrays. Received the path {os.fspath(value)!r}: {remedy}.")
 
 
 def check_class_names(names: Sequence[str], count: int) -> tuple[str, ...]:

@@ -129,9 +129,9 @@ class ShardedExamples(Sequence[Example]):
         return self._data.value_range
 
     @property
-    def largest_image(self) -> tuple[int, int]:
-        """Height and width that no image exceeds."""
-        return self._data.largest_image
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """Height and width of each image."""
+        return self._data.sizes
 
     def tensors(self, index: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         """Image, label and weight number `index`, a scalar tensor, within a graph."""

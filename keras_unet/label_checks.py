@@ -7,6 +7,8 @@ from numbers import Real
 import numpy as np
 import numpy.typing as npt
 
+from keras_unet.arguments import refuse_path
+
 Labels = npt.NDArray[np.int32]
 
 LARGEST_ID = 2**24 - 1
@@ -18,6 +20,7 @@ def check_labels(labels: npt.ArrayLike, name: str) -> Labels:
     Raises:
         ValueError: not integers or booleans, a wrong rank, no pixels, or ids below 0 or too large.
     """
+    refuse_path(labels, "keras_unet.image_io.read_labels reads a file")
     array = np.asarray(labels)
     if array.dtype.kind not in "biu":
         raise ValueError(f"Expected {name} of integer ids, 0 for background. Received {array.dtype}.")

@@ -7,8 +7,8 @@ result and i those in both: IoU = i / (t + r - i), Dice = 2 i / (t + r).
 - Counts are int64, exact for any data set.
 - One logit means two classes, the foreground where the logit is above 0 (probability above 0.5).
 - A class in neither truth nor result has no score: NaN by itself, left out of means.
-- Pixels count alike: `sample_weight` is taken, as `fit` hands it over, and not used. A weight map says what is hard to
-  learn, not what is worth more. Leave pixels out with `ignore_label`.
+- A pixel of weight 0 does not count, all others count alike: a weight map says what is hard to learn, not what is worth
+  more. Keras hands weights to the metrics named in `weighted_metrics` alone. `ignore_label` leaves out pixels too.
 - A label that is neither a class nor the ignored one makes every score NaN.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_unet.losses import sparse_labels
+from keras_unet.losses import aligned_weights, sparse_labels
 from keras_unet.scores import ClassScores, class_scores, pixel_accuracy
 
 __all__ = [
@@ -45,7 +45,8 @@ class ConfusionMatrixMetric(keras.metrics.Metric):
     Call arguments:
         y_true: Labels `(batch, height, width)` or `(batch, height, width, 1)`.
         y_pred: Logits `(batch, height, width, num_classes)`.
-        sample_weight: Not used.
+        sample_weight: None, or weights `(batch, height, width)` of the pixels or `(batch,)` of the images; those of
+            weight 0 are left out.
 
     Raises:
         ValueError: If `num_classes` is below 1, or shapes do not go together.
@@ -77,8 +78,11 @@ class ConfusionMatrixMetric(keras.metrics.Metric):
         labels = sparse_labels(y_true, y_pred)
         truth = tf.where((labels >= 0) & (labels < self.classes), labels, self.classes)
         cell = truth * self.classes + _predicted_class(y_pred)
+        # Negative cells are dropped.
         if self.ignore_label is not None:
-            cell = tf.where(tf.equal(labels, self.ignore_label), -1, cell)  # negative cells are dropped
+            cell = tf.where(tf.equal(labels, self.ignore_label), -1, cell)
+        if sample_weight is not None:
+            cell = tf.where(tf.equal(aligned_weights(sample_weight, y_pred), 0.0), -1, cell)
         self._counts.assign_add(self._histogram(tf.reshape(cell, [-1])))
 
     def _histogram(self, cell: tf.Tensor) -> tf.Tensor:

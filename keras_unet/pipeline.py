@@ -35,8 +35,8 @@ class ExampleSource(Protocol):
         """Lowest and highest pixel value."""
 
     @property
-    def largest_image(self) -> tuple[int, int]:
-        """Height and width that no image exceeds."""
+    def sizes(self) -> Sequence[tuple[int, int]]:
+        """Height and width of each image."""
 
     def __len__(self) -> int:
         """Count the examples."""
@@ -154,7 +154,7 @@ def _element_maker(
         input_size=(input_size, input_size),
         output_size=(output_size, output_size),
         value_range=_not_flat(source.value_range),
-        largest_image=source.largest_image,
+        largest_image=_largest(source.sizes),
     )
 
     make = augmenter.cut if cut_only else augmenter.apply
@@ -170,6 +170,18 @@ def _element_maker(
         return make(image, label, weight, centre=centre, drawn=drawn)
 
     return element
+
+
+def _sizes(examples: Sequence[Example]) -> Sequence[tuple[int, int]]:
+    """Height and width of each image."""
+    if isinstance(examples, ExampleSource):
+        return examples.sizes
+    return [(height, width) for height, width in (example.label.shape for example in examples)]
+
+
+def _largest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """Height and width that no image exceeds."""
+    return max(height for height, _ in sizes), max(width for _, width in sizes)
 
 
 def _not_flat(value_range: tuple[float, float]) -> tuple[float, float]:
@@ -190,7 +202,10 @@ def validation_dataset(
         batch_size: Tiles per batch; the last batch may be smaller.
 
     Returns:
-        As `training_dataset`, but finite. Where a tile passes the image's end its weight is 0.
+        As `training_dataset`, but finite. Where a tile passes the image's end its weight is 0; all other weights are
+        multiplied by one factor, pixels of all tiles over pixels of all images, so that the mean over the tiles, such
+        as the `val_loss` of `fit`, is that over the images' pixels. Metrics leave out what lies beyond the images if
+        they are named in `weighted_metrics`.
 
     Raises:
         ValueError: If there are no examples, `input_size` is illegal, or `batch_size` is.
@@ -199,12 +214,14 @@ def validation_dataset(
     input_size, batch_size = whole_number(input_size, "input_size"), whole_number(batch_size, "batch_size", 1)
     output_size = geometry.output_size(input_size)
     channels = examples.channels if isinstance(examples, ExampleSource) else examples[0].image.shape[-1]
+    scale = _tile_pixels_per_image_pixel(_sizes(examples), output_size)
 
     def tiles() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]]:
         for example in examples:
             height, width = example.label.shape
             for top, left in product(range(0, height, output_size), range(0, width, output_size)):
-                yield _plain_tile(example, top, left, input_size, output_size)
+                image, label, weight = _plain_tile(example, top, left, input_size, output_size)
+                yield image, label, weight * scale
 
     signature = (
         tf.TensorSpec((input_size, input_size, channels), tf.float32),
@@ -213,6 +230,11 @@ def validation_dataset(
     )
     dataset = tf.data.Dataset.from_generator(tiles, output_signature=signature)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def _tile_pixels_per_image_pixel(sizes: Sequence[tuple[int, int]], output_size: int) -> np.float32:
+    tiles = sum(-(-height // output_size) * -(-width // output_size) for height, width in sizes)
+    return np.float32(tiles * output_size**2 / sum(height * width for height, width in sizes))
 
 
 def _plain_tile(
@@ -252,8 +274,7 @@ class _InMemory:
 
     def __init__(self, examples: Sequence[Example]) -> None:
         self.channels = examples[0].image.shape[-1]
-        shapes = [example.label.shape for example in examples]
-        self.largest_image = max(height for height, _ in shapes), max(width for _, width in shapes)
+        self.sizes = _sizes(examples)
         low = min(float(example.image.min()) for example in examples)
         self.value_range = low, max(float(example.image.max()) for example in examples)
         self._count = len(examples)

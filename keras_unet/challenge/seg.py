@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_unet.arguments import refuse_path
 from keras_unet.instances import check_labels, contingency
 
 Frames = npt.NDArray[Any] | Iterable[npt.ArrayLike]
@@ -84,4 +85,5 @@ def pair_frames(reference: Frames, result: Frames) -> Iterator[FramePair]:
 
 
 def _as_frames(labels: Frames) -> list[npt.ArrayLike]:
+    refuse_path(labels, "seg_of_sequence and det_of_sequence read the challenge's folders")
     return [labels] if isinstance(labels, np.ndarray) and labels.ndim == 2 else list(labels)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from keras_unet.arguments import refuse_path
 from keras_unet.instances import check_labels, check_probability, check_same_shape, check_threshold
 
 THRESHOLDS: tuple[float, ...] = tuple(step / 10 for step in range(10))
@@ -23,6 +24,7 @@ def read_labels(labels: npt.ArrayLike, name: str) -> LabelStack:
     Raises:
         ValueError: not integers or booleans, a wrong rank, no pixels, or negative values.
     """
+    refuse_path(labels, "keras_unet.image_io.read_stack reads a file")
     shape = _stack_shape(np.asarray(labels), name)
     return check_labels(np.asarray(labels).reshape(-1, shape[-1]), name).reshape(shape)
 
@@ -33,6 +35,8 @@ def read_pair(truth: npt.ArrayLike, probability: npt.ArrayLike) -> tuple[LabelSt
     Raises:
         ValueError: shapes that differ, a truth that is not integer, probabilities outside [0, 1] or NaN.
     """
+    for array in (truth, probability):
+        refuse_path(array, "keras_unet.image_io.read_stack reads a file")
     check_same_shape(np.asarray(truth), np.asarray(probability))
     labels = read_labels(truth, "truth")
     return labels, check_probability(probability).reshape(labels.shape)

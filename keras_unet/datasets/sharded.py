@@ -190,9 +190,10 @@ class ShardedImages(LabelledImages):
         return float(columns["lowest"].min()), float(columns["highest"].max())
 
     @property
-    def largest_image(self) -> tuple[int, int]:
-        """Height and width that no image exceeds."""
-        return int(self.samples.columns["height"].max()), int(self.samples.columns["width"].max())
+    def sizes(self) -> list[tuple[int, int]]:
+        """Height and width of each image."""
+        columns = self.samples.columns
+        return list(zip(columns["height"].tolist(), columns["width"].tolist(), strict=True))
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
@@ -270,6 +271,9 @@ def _read_index(folder: str) -> dict[str, Any]:
     for key, kind in _KEYS.items():
         if key not in index or not isinstance(index[key], kind):
             raise ValueError(f"{path}: Expected {key} as keras-unet shard writes it. Received {_shown(index, key)}.")
+    for name in index["shards"]:
+        if not isinstance(name, str) or name in ("", ".", "..") or name != os.path.basename(name):
+            raise ValueError(f"{path}: Expected names of shards in its folder. Received {name!r}.")
     return dict(index)
 
 

@@ -7,9 +7,13 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.exports import TILE, net, noise
+from absl import flags
+from absl.testing import flagsaver
+from helpers.exports import TILE, net
+from helpers.nets import noise, skip_the_graph, skip_the_process
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow.python.framework import op_def_registry
+from tensorflow.python.tools import saved_model_cli
 
 from keras_unet import export
 from keras_unet.export import saved_model
@@ -28,18 +32,8 @@ def graph(folder):
     return message.meta_graphs[0].graph_def
 
 
-def bare_python(script, *arguments, cwd):
-    return subprocess.run(
-        [sys.executable, "-c", BARE + script, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        check=False,
-    )
-
-
 def test_a_process_without_keras_segments_as_predict_does(model, folder, tmp_path):
-    image = noise((61, 43))
+    image = noise(61, 43, 3)
     np.save(tmp_path / "image.npy", image[None])
     script = """
 import numpy as np
@@ -53,7 +47,8 @@ image = tf.constant(np.load("image.npy"))
 np.save("probabilities.npy", module.signatures["serving_default"](images=image)["probabilities"])
 np.save("classes.npy", module.signatures["classes"](images=image)["classes"])
 """
-    process = bare_python(script, folder, cwd=tmp_path)
+    command = [sys.executable, "-c", BARE + script, folder]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert process.returncode == 0, process.stderr
     expected = predict(model, image, tile=TILE)
     np.testing.assert_allclose(np.load(tmp_path / "probabilities.npy")[0], expected, rtol=0, atol=1e-5)
@@ -63,15 +58,13 @@ np.save("classes.npy", module.signatures["classes"](images=image)["classes"])
 
 
 def test_saved_model_cli_runs_it(model, folder, tmp_path):
-    image = noise((9, 30))
+    image = noise(9, 30, 3)
     np.save(tmp_path / "image.npy", image[None])
-    script = (
-        "from tensorflow.python.tools import saved_model_cli; sys.argv[0] = 'saved_model_cli'; saved_model_cli.main()"
-    )
-    signature = ["--tag_set", "serve", "--signature_def", "serving_default"]
-    files = ["--inputs", "images=image.npy", "--outdir", tmp_path]
-    process = bare_python(script, "run", "--dir", folder, *signature, *files, cwd=tmp_path)
-    assert process.returncode == 0, process.stderr
+    signature = ["--dir", str(folder), "--tag_set", "serve", "--signature_def", "serving_default"]
+    files = ["--inputs", f"images={tmp_path / 'image.npy'}", "--outdir", str(tmp_path)]
+    with flagsaver.flagsaver():
+        flags.FLAGS(["saved_model_cli", *signature, *files])
+        saved_model_cli.run()
     result = np.load(tmp_path / "probabilities.npy")
     np.testing.assert_allclose(result[0], predict(model, image, tile=TILE), rtol=0, atol=1e-5)
 
@@ -115,12 +108,14 @@ def test_a_folder_without_description_is_refused(tmp_path):
         export.read_description(tmp_path)
 
 
-def test_the_proof_sees_agreement_and_the_lack_of_it(model, folder):
+def test_the_proof_sees_agreement_and_the_lack_of_it(model, folder, monkeypatch):
+    skip_the_process(monkeypatch)
     assert export.largest_difference(model, folder) < 1e-5
-    assert export.largest_difference(net(seed=1), folder, [noise((9, 9))]) > 1e-2
+    assert export.largest_difference(net(seed=1), folder, [noise(9, 9, 3)]) > 1e-2
 
 
 def test_a_model_that_fails_its_proof_gets_no_version(model, tmp_path, monkeypatch):
+    skip_the_graph(monkeypatch)
     monkeypatch.setattr(saved_model, "compared", lambda *_: {"largest_difference": float("nan")})
     with pytest.raises(OSError, match="Expected the exported model to give the probabilities of predict"):
         export.save(model, tmp_path, tile=TILE)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.exports import TILE
+from helpers.nets import skip_the_graph
 
 from keras_unet import export
 from keras_unet.export import saved_model, versions
@@ -38,11 +39,15 @@ def test_a_failed_export_leaves_the_last_good_version_alone(model, folder, monke
     def fail(*_):
         raise failure
 
+    def files():
+        return {path: path.is_file() and path.read_bytes() for path in folder.parent.rglob("*")}
+
+    before = files()
+    skip_the_graph(monkeypatch)
     monkeypatch.setattr(saved_model, "write_description", fail)
     with pytest.raises(type(failure)):
         export.save(model, folder.parent, tile=TILE, verify=False)
-    assert [child.name for child in folder.parent.iterdir()] == ["1"]
-    assert tf.saved_model.load(str(folder)).signatures
+    assert files() == before
 
 
 def test_a_killed_export_leaves_a_hidden_folder_that_the_next_one_clears(tmp_path):
@@ -66,6 +71,7 @@ with version_folder(pathlib.Path(sys.argv[1]), 2) as folder:
     assert (tmp_path / "2" / "saved_model.pb").read_bytes() == b"whole"
 
 
+@pytest.mark.slow
 def test_versions_of_exports_killed_at_random_moments_load(tmp_path):
     """A process that exports one version after the other; some kills come before, in and after the rename."""
     script = """
@@ -80,7 +86,7 @@ while True:
     random = np.random.default_rng(0)
     for _ in range(3):
         exporter = subprocess.Popen(
-            [sys.executable, "-c", script, tmp_path, str(Path(__file__).parent)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", script, tmp_path, str(Path(__file__).parents[1])], stdout=subprocess.PIPE, text=True
         )
         assert exporter.stdout.readline()  # a first version is there
         time.sleep(random.uniform(0, 3))
@@ -120,6 +126,7 @@ def test_a_full_disk_is_told_apart_from_full_memory(model, tmp_path, monkeypatch
     def full(*_):
         raise tf.errors.ResourceExhaustedError(None, None, "No space left on device")
 
+    skip_the_graph(monkeypatch)
     monkeypatch.setattr(saved_model, "write_warm_up", full)
     with pytest.raises(OSError, match="No space left on device"):
         export.save(model, tmp_path / "m", tile=TILE, verify=False)

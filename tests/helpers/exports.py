@@ -1,18 +1,9 @@
-"""What tests of export share: a net, the tile that it is exported with, and images of noise."""
+"""The net that tests of export share, and the tile that it is exported with."""
 
-import keras
-import numpy as np
+from functools import partial
 
-from keras_unet.unet import UNet
+from helpers.nets import net as any_net
 
 TILE = 68  # of the net below: 24 pixels of progress
 
-
-def net(seed=0, **changes):
-    keras.utils.set_random_seed(seed)
-    arguments = {"input_shape": (None, None, 3), "num_classes": 3, "filters": 2, "depth": 2, "value_range": (0, 2000)}
-    return UNet(**{**arguments, **changes})
-
-
-def noise(shape, channels=3):
-    return np.random.default_rng(0).integers(0, 256, (*shape, channels), np.uint8)
+net = partial(any_net, channels=3, num_classes=3, value_range=(0, 2000))

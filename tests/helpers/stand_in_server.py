@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import tensorflow as tf
 
+from helpers.nets import loaded
+
 HTTP_STATUS = {
     "INVALID_ARGUMENT": 400,
     "NOT_FOUND": 404,
@@ -52,7 +54,7 @@ class StandIn:
 
     def __init__(self, base, labels=None, max_message_bytes=None):
         self.base, self.name = base, base.name
-        self.versions = {int(path.name): tf.saved_model.load(str(path)) for path in base.iterdir()}
+        self.versions = {int(path.name): loaded(path) for path in base.iterdir()}
         self.labels = labels or {}
         self.faults = deque()
         self.requests = []

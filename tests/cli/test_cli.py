@@ -1,4 +1,4 @@
-"""The command as a user types it: help, one sentence for wrong use, the version, figures of a net, the demo."""
+"""The command as a user types it: help, one sentence for wrong use, the version, figures of a net."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 from helpers.command_line import mistake, run, run_process, wrong_use
 
 import keras_unet as ku
-from keras_unet import image_io
 
 COMMANDS = (
     "demo",
@@ -90,12 +89,12 @@ def test_info_prints_the_papers_figures() -> None:
     assert done.stderr == "", "TensorFlow's start-up messages are held back"
 
 
-def test_info_names_the_nearest_legal_size() -> None:
-    done = run_process("info", "--size", "573")
+def test_info_names_the_nearest_legal_size(net: Path) -> None:
+    done = run("info", net, "--size", "45")
     assert done.returncode == 1
     (sentence,) = done.stderr.splitlines()
     assert sentence.startswith("keras-unet: ")
-    assert "Nearest legal: 572 or 588" in sentence
+    assert "Nearest legal: 44 or 46" in sentence
 
 
 def test_a_damaged_model_is_named(net: Path, tmp_path: Path) -> None:
@@ -105,18 +104,3 @@ def test_a_damaged_model_is_named(net: Path, tmp_path: Path) -> None:
 
 def test_version_is_printed() -> None:
     assert run_process("--version").stdout.strip() == f"keras-unet {ku.__version__}"
-
-
-def test_demo_leaves_a_folder_of_other_files_alone(tmp_path: Path) -> None:
-    (tmp_path / "overlay.png").write_text("mine")
-    assert "other files" in mistake("demo", "--out", tmp_path, "--steps", "1")
-    assert (tmp_path / "overlay.png").read_text() == "mine"
-
-
-def test_demo_in_a_small_mode_ends_with_its_picture(tmp_path: Path) -> None:
-    done = run("demo", "--out", tmp_path / "demo", "--steps", "2")
-    assert done.returncode == 0, done.stderr
-    picture = image_io.read_image(tmp_path / "demo" / "overlay.png")
-    assert picture.shape[1] > 4 * 768
-    assert "overlay.png" in done.stdout
-    assert (tmp_path / "demo" / "models" / "cells" / "1" / "saved_model.pb").is_file()

@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import tifffile
 from helpers.command_line import mistake, run
+from helpers.nets import load_once, skip_the_graph, skip_the_proof
 from PIL import Image
 
 import keras_unet as ku
@@ -22,7 +24,7 @@ def test_predict_writes_labels_probabilities_overlay_and_instances(net: Path, tm
     stems = ("one", "stack_0000", "stack_0001")
     assert {path.name for path in out.iterdir()} == {f"{stem}_{kind}" for stem in stems for kind in kinds}
     probabilities = tifffile.imread(out / "one_probabilities.tif")
-    np.testing.assert_allclose(np.moveaxis(probabilities, 0, -1), ku.predict(ku.load_model(net), image), atol=1e-5)
+    np.testing.assert_allclose(np.moveaxis(probabilities, 0, -1), ku.predict(load_once(net), image), atol=1e-5)
     np.testing.assert_array_equal(image_io.read_labels(out / "one_labels.png"), probabilities.argmax(axis=0))
 
 
@@ -36,10 +38,14 @@ def test_exported_model_predicts_what_the_keras_file_predicts(net: Path, tmp_pat
     done = run("predict", "models/cells", "cells.png", "--out", "served", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     served = np.moveaxis(tifffile.imread(tmp_path / "served" / "cells_probabilities.tif"), 0, -1)
-    np.testing.assert_allclose(served, ku.predict(ku.load_model(net), image), atol=1e-4)
+    np.testing.assert_allclose(served, ku.predict(load_once(net), image), atol=1e-4)
 
 
-def test_averaging_is_chosen_in_prediction_and_fixed_in_export(net: Path, tmp_path: Path) -> None:
+def test_averaging_is_chosen_in_prediction_and_fixed_in_export(
+    net: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skip_the_graph(monkeypatch)
+    skip_the_proof(monkeypatch)
     image = np.random.default_rng(1).integers(0, 255, (21, 30)).astype(np.uint8)
     Image.fromarray(image).save(tmp_path / "cells.png")
     done = run("export", net, "models", "--tta", "flips", "--precision", "bfloat16", "--warm-up", "8x9", cwd=tmp_path)
@@ -49,7 +55,7 @@ def test_averaging_is_chosen_in_prediction_and_fixed_in_export(net: Path, tmp_pa
     done = run("predict", net, "cells.png", "--averaging", "flips", "--out", "averaged", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     averaged = np.moveaxis(tifffile.imread(tmp_path / "averaged" / "cells_probabilities.tif"), 0, -1)
-    np.testing.assert_allclose(averaged, ku.predict(ku.load_model(net), image, averaging="flips"), atol=1e-5)
+    np.testing.assert_allclose(averaged, ku.predict(load_once(net), image, averaging="flips"), atol=1e-5)
     assert "fixed at export" in mistake("predict", "models", "cells.png", "--averaging", "flips", cwd=tmp_path)
 
 

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import tifffile
 from helpers.command_line import run
+from helpers.nets import exported as export_of
+from helpers.nets import load_once
 from numpy.typing import NDArray
 
-import keras_unet as ku
 from keras_unet.commands.value_range import check_range
 
 
@@ -67,7 +68,7 @@ def test_predict_warns_once_per_file_of_pixels_far_from_the_models(net: Path, tm
         tmp_path / "deep.tif", np.stack([pixels(0, 65535, "uint16")[..., 0]] * 2), photometric="minisblack"
     )
     tifffile.imwrite(tmp_path / "dark.tif", pixels(0, 60, "uint16")[..., 0])
-    model = ku.export.save(ku.load_model(net), tmp_path / "m", tile=44, verify=False) if exported else net
+    model = export_of(load_once(net), tile=44) if exported else net
     done = run("predict", model, tmp_path / "deep.tif", tmp_path / "dark.tif", "--out", tmp_path / "out")
     assert done.returncode == 0, done.stderr
     told = [line for line in done.stderr.splitlines() if "far from" in line]

@@ -1,10 +1,12 @@
 """Averaging over rotated versions of whole images: what must not change does not, and what turns turns along."""
 
-import keras
+from functools import partial
+
 import numpy as np
 import pytest
 import tifffile
 from helpers.command_line import mistake, run
+from helpers.nets import net as any_net
 from scipy import ndimage
 
 import keras_unet as ku
@@ -12,15 +14,11 @@ from keras_unet import export
 from keras_unet.geometry import Geometry
 from keras_unet.rotated import ROTATIONS, Turn, averaged_scores
 from keras_unet.tiling import predict
-from keras_unet.unet import UNet
 
 ANGLES = ROTATIONS["rotations7"]
 
 
-def net(**changes):
-    keras.utils.set_random_seed(1)
-    arguments = {"input_shape": (None, None, 1), "num_classes": 2, "filters": 4, "depth": 2, "value_range": (0, 1)}
-    return UNet(**{**arguments, **changes})
+net = partial(any_net, seed=1, filters=4, value_range=(0, 1))
 
 
 def scene(side, degrees=0.0, channels=1):
@@ -78,7 +76,7 @@ def test_a_constant_image_is_exact():
     assert np.ptp(plain, axis=(0, 1)).max() < 1e-6
 
 
-@pytest.mark.parametrize("changes", [{}, {"upsampling": "bilinear"}, {"padding": "same"}, {"num_classes": 1}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"upsampling": "bilinear", "padding": "same", "num_classes": 1}], ids=str)
 def test_a_turned_image_has_the_turned_result(changes):
     """By angles of the set; by others, or without averaging, this net's answer changes with the direction."""
     model, side = net(**changes), 161

@@ -19,7 +19,8 @@ from keras_unet.export import saved_model
 from keras_unet.unet import UNet
 
 _folders = {}
-_load = ku.load_model  # of the package, which keeps what it hands out: not what a test puts in its place
+# Not what a test puts in their place; the package would keep that.
+_load, _load_exported = ku.load_model, tf.saved_model.load
 
 
 def new_net(seed=0, channels=1, **changes):
@@ -48,7 +49,7 @@ def exported(model, name="cells", **options):
 @functools.cache
 def loaded(folder):
     """What TensorFlow loads from a version folder."""
-    return tf.saved_model.load(str(folder))
+    return _load_exported(str(folder))
 
 
 def load_once(path):

@@ -1,22 +1,16 @@
 """What tests of streaming share: nets, pixels, results read back, and calls that fail half-way."""
 
-import keras
-import numpy as np
+from functools import partial
+
 import pytest
 import tifffile
 
-import keras_unet as ku
+from helpers.nets import net as any_net
+from helpers.nets import noise
 from keras_unet import targets
 from keras_unet.streaming import predict_file
 
-
-def net(seed=0, **changes):
-    keras.utils.set_random_seed(seed)
-    return ku.UNet(**{"input_shape": (None, None, 1), "num_classes": 2, "filters": 2, "depth": 1, **changes})
-
-
-def noise(*shape, dtype="uint8", seed=0):
-    return np.random.default_rng(seed).integers(0, 250, shape).astype(dtype)
+net = partial(any_net, depth=1)
 
 
 def written(path):

@@ -1,15 +1,32 @@
-"""Models and small panels for tests of streaming."""
+"""A model, its file and its export, and small panels for tests of streaming."""
+
+import functools
+from dataclasses import replace
 
 import pytest
+import tensorflow as tf
+from helpers import nets
 from helpers.streaming import net
 
-import keras_unet as ku
-from keras_unet import streaming, targets
+from keras_unet import pieces, streaming, targets, unet
+from keras_unet.commands import streaming as command
 
 
 @pytest.fixture(scope="session")
 def model():
     return net()
+
+
+@pytest.fixture(scope="session")
+def net_file(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("net") / "net.keras"
+    model.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def exported(model):
+    return nets.exported(model, tile=76, input_dtype="uint8")
 
 
 @pytest.fixture
@@ -20,6 +37,22 @@ def small(monkeypatch):
     monkeypatch.setattr(streaming, "_PANEL_BYTES", 32 * 1024)
 
 
-@pytest.fixture(scope="session")
-def exported(model, tmp_path_factory):
-    return ku.export.save(model, tmp_path_factory.mktemp("models") / "m", tile=76, input_dtype="uint8", verify=False)
+@functools.cache
+def _cut(model, settings, size, dtype):
+    tile, output, batch_size, averaging = settings
+    return pieces.net_segmenter(model, tile, output, batch_size, averaging).pieces(size, dtype)
+
+
+def _net_segmenter(model, tile, output, batch_size=1, averaging="none"):
+    segmenter = pieces.net_segmenter(model, tile, output, batch_size, averaging)
+    settings = tuple(segmenter.settings["tile"]), output, batch_size, averaging
+    return replace(segmenter, pieces=lambda size, dtype: _cut(model, settings, size, dtype))
+
+
+@pytest.fixture(autouse=True)
+def nets_are_loaded_and_compiled_once(monkeypatch):
+    """Else each call loads the net or its export, and compiles the net for the size of its image, anew."""
+    monkeypatch.setattr(tf.saved_model, "load", nets.loaded)
+    monkeypatch.setattr(unet, "load_model", nets.load_once)
+    for module in (streaming, command):
+        monkeypatch.setattr(module, "net_segmenter", _net_segmenter)

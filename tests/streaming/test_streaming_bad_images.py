@@ -5,7 +5,8 @@ import os
 import numpy as np
 import pytest
 import tifffile
-from helpers.streaming import net, noise, written
+from helpers.nets import noise
+from helpers.streaming import net, written
 from PIL import Image
 
 import keras_unet as ku

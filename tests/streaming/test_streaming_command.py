@@ -5,7 +5,10 @@ import re
 import numpy as np
 import pytest
 import tifffile
-from helpers.streaming import noise, written
+from helpers.nets import exported as export_of
+from helpers.nets import net as any_net
+from helpers.nets import noise
+from helpers.streaming import written
 from typer.testing import CliRunner
 
 import keras_unet as ku
@@ -30,10 +33,10 @@ def test_exported_model_streams_what_it_segments_in_one_request(tmp_path, small,
 
 
 def test_pieces_of_an_export_hold_all_that_bilinear_up_sampling_sees(tmp_path):
-    net = ku.UNet((None, None, 1), 2, filters=2, depth=2, upsampling="bilinear", value_range=(0, 255))
-    folder = ku.export.save(net, tmp_path / "m", tile=88, input_dtype="uint8", verify=False)
-    image = noise(300, 280)
-    tifffile.imwrite(tmp_path / "a.tif", image)
+    net = any_net(channels=2, upsampling="bilinear", value_range=(0, 255))
+    folder = export_of(net, tile=88, input_dtype="uint8")
+    image = noise(300, 280, 2)
+    tifffile.imwrite(tmp_path / "a.tif", image, photometric="minisblack", planarconfig="contig")
     done = command(folder, tmp_path / "a.tif", "--out", tmp_path / "out", "--stream", "--output", "probabilities")
     assert done.exit_code == 0, done.output
     streamed = written(tmp_path / "out" / "a_probabilities.tif")
@@ -48,13 +51,12 @@ def test_stores_and_files_of_one_name_are_refused(tmp_path, exported):
     assert "'a' twice" in str(done.exception)
 
 
-def test_command_streams_files_and_stores(tmp_path, model):
+def test_command_streams_files_and_stores(tmp_path, model, net_file):
     zarr = pytest.importorskip("zarr")
-    model.save(tmp_path / "net.keras")
     image = noise(90, 70)
     tifffile.imwrite(tmp_path / "a.tif", image)
     zarr.create_array(str(tmp_path / "b.zarr"), data=image)
-    arguments = (tmp_path / "net.keras", tmp_path / "a.tif", tmp_path / "b.zarr", "--out", tmp_path / "out", "--stream")
+    arguments = (net_file, tmp_path / "a.tif", tmp_path / "b.zarr", "--out", tmp_path / "out", "--stream")
     done = command(*arguments, "--format", "zarr", "--tile", "44")
     assert done.exit_code == 0, done.output
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a_labels.zarr", "b_labels.zarr"]
@@ -92,11 +94,10 @@ def test_another_folder_in_place_of_a_result_is_no_finished_one(tmp_path, export
     assert mine.exists()
 
 
-@pytest.mark.parametrize(("dtype", "scale"), [("uint16", 200), ("float32", 1 / 250), ("uint8", 1)])
-def test_command_warns_once_of_pixels_far_from_the_models(tmp_path, small, model, dtype, scale):
-    model.save(tmp_path / "net.keras")
+@pytest.mark.parametrize(("dtype", "scale"), [("uint16", 200), ("float32", 1 / 255), ("uint8", 1)])
+def test_command_warns_once_of_pixels_far_from_the_models(tmp_path, small, net_file, dtype, scale):
     tifffile.imwrite(tmp_path / "a.tif", (noise(200, 90) * np.float64(scale)).astype(dtype))
-    done = command(tmp_path / "net.keras", tmp_path / "a.tif", "--stream", "--out", tmp_path / "out", "--tile", "44")
+    done = command(net_file, tmp_path / "a.tif", "--stream", "--out", tmp_path / "out", "--tile", "44")
     assert done.exit_code == 0, done.output
     assert done.stderr.count("far from the 0 to 255 of") == (dtype != "uint8")
 

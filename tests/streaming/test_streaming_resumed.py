@@ -11,7 +11,8 @@ import time
 import numpy as np
 import pytest
 import tifffile
-from helpers.streaming import interrupted, net, noise, rows_in, written
+from helpers.nets import noise
+from helpers.streaming import interrupted, net, rows_in, written
 
 import keras_unet as ku
 from keras_unet import streaming
@@ -29,17 +30,19 @@ streaming.predict_file(ku.load_model(sys.argv[1]), sys.argv[2], sys.argv[3], til
 """
 
 
-@pytest.mark.parametrize(("suffix", "kills"), [(".tif", 2), (".zarr", 1)])
-def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, small, model, suffix, kills):
+SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in [(".tif", 2), (".zarr", 1)]]
+
+
+@pytest.mark.parametrize(("suffix", "kills"), [(".tif", 1), *SLOW])
+def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, small, model, net_file, suffix, kills):
     if suffix == ".zarr":
         pytest.importorskip("zarr")
-    model.save(tmp_path / "net.keras")
     image = noise(700, 300, seed=1)
     tifffile.imwrite(tmp_path / "a.tif", image, tile=(32, 32), compression="zlib")
     target, journal = tmp_path / f"p{suffix}", tmp_path / f"p{suffix}.journal"
     random, finished = np.random.default_rng(), [0]
     for _ in range(kills):
-        process = subprocess.Popen([sys.executable, "-c", SCRIPT, tmp_path / "net.keras", tmp_path / "a.tif", target])
+        process = subprocess.Popen([sys.executable, "-c", SCRIPT, net_file, tmp_path / "a.tif", target])
         goal = finished[-1] + int(random.integers(1, 8))
         while process.poll() is None and rows_in(journal) < goal:
             time.sleep(0.002)

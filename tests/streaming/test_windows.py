@@ -5,7 +5,7 @@ import contextlib
 import numpy as np
 import pytest
 import tifffile
-from helpers.streaming import noise
+from helpers.nets import noise
 from PIL import Image
 
 from keras_unet.image_io import ImageError, read_image

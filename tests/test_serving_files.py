@@ -6,16 +6,14 @@ import subprocess
 import sys
 from importlib.resources import files
 
-import keras
 import numpy as np
 import pytest
 import yaml
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format, wrappers_pb2
+from helpers.nets import exported, net
 from helpers.stand_in_server import StandIn
 
-from keras_unet import export
 from keras_unet.export.serving import load_test
-from keras_unet.unet import UNet
 
 FOLDER = files("keras_unet.export.serving")
 
@@ -193,11 +191,9 @@ def test_the_dashboard_asks_for_metrics_and_labels_that_exist():
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    base = tmp_path_factory.mktemp("load") / "cells"
-    export.save(UNet((None, None, 1), filters=2, depth=1), base, tile=34, input_dtype="uint8", verify=False)
-    server = StandIn(base)
+def server():
+    folder = exported(net(depth=1), tile=34, input_dtype="uint8")
+    server = StandIn(folder.parent)
     yield server
     server.close()
 
@@ -234,9 +230,16 @@ def test_percentiles_are_those_of_the_latencies():
 
 
 @pytest.mark.parametrize("arguments", [["--requests", "0"], ["--requests", "1000000"], ["--seconds", "1e9"]])
-def test_the_load_test_is_bounded(arguments):
-    command = [sys.executable, "-m", "keras_unet.export.serving.load_test", "http://localhost", "cells", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True)
+def test_the_load_test_is_bounded(arguments, capsys):
+    with pytest.raises(SystemExit) as end:
+        load_test.main(["http://localhost", "cells", *arguments])
+    assert end.value.code == 2
+    assert "expected 1 to 100000 requests" in capsys.readouterr().err
+
+
+def test_the_load_test_is_a_command_of_python():
+    command = [sys.executable, "-m", "keras_unet.export.serving.load_test", "http://localhost", "cells"]
+    done = subprocess.run([*command, "--requests", "0"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "expected 1 to 100000 requests" in done.stderr
 

@@ -1,7 +1,8 @@
 """Models behind a stand-in for TensorFlow Serving, started once for all tests of the client."""
 
 import pytest
-from helpers.clients import net, save
+from helpers.clients import TILE
+from helpers.nets import exported, net
 from helpers.stand_in_server import StandIn
 
 from keras_unet.export.client import parallel
@@ -12,18 +13,17 @@ def models():
     """16 bit, colour, and one with two channels, which PNG does not hold."""
     return {
         "cells": (net(value_range=(0, 65535)), "uint16", {"threshold": 0.52}),
-        "colour": (net(3, 3, value_range=(0, 255), seed=1, padding="same"), "float32", None),
-        "pair": (net(2, 1, value_range=(0, 255), seed=2, upsampling="bilinear"), "float32", None),
+        "colour": (net(1, 3, num_classes=3, value_range=(0, 255), padding="same"), "float32", None),
+        "pair": (net(2, 2, num_classes=1, value_range=(0, 255), upsampling="bilinear"), "float32", None),
     }
 
 
 @pytest.fixture(scope="session")
-def servers(models, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("served")
+def servers(models):
     running = {}
     for name, (model, dtype, metadata) in models.items():
-        save(model, folder / name, input_dtype=dtype, metadata=metadata)
-        running[name] = StandIn(folder / name, labels={"stable": 1})
+        folder = exported(model, name, tile=TILE, input_dtype=dtype, metadata=metadata)
+        running[name] = StandIn(folder.parent, labels={"stable": 1})
     yield running
     for server in running.values():
         server.close()

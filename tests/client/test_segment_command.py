@@ -1,4 +1,4 @@
-"""`keras-unet segment` where TensorFlow cannot be imported."""
+"""`keras-unet segment`, once where TensorFlow cannot be imported."""
 
 import subprocess
 import sys
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tifffile
 from helpers.clients import QUANTUM, TILE, address, noise, schemes
+from helpers.command_line import done, mistake, run
 from PIL import Image
 
 from keras_unet import image_io
@@ -24,34 +25,17 @@ for name in ("tensorflow", "keras", "tf_keras"):
 
 def test_the_client_loads_neither_tensorflow_nor_scipy():
     code = NO_TENSORFLOW + "import keras_unet.export.client; print('scipy' in sys.modules, 'grpc' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout.split() == ["False", "False"], done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert process.stdout.split() == ["False", "False"], process.stderr
 
 
-def command(*arguments):
-    """`keras-unet segment` where TensorFlow cannot be imported."""
-    code = (
-        NO_TENSORFLOW + f"sys.argv[1:] = {['segment', *map(str, arguments)]!r}; from keras_unet.cli import main; main()"
-    )
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-
-
-@schemes
-@pytest.mark.parametrize("objects", [[], ["--instances"]])
-def test_the_command_writes_labels_foreground_overlay_and_instances(models, server, tmp_path, scheme, objects):
-    image = noise(33, 47)
-    Image.fromarray(image[..., 0]).save(tmp_path / "one.png")
-    tifffile.imwrite(tmp_path / "stack.tif", np.stack([image[..., 0]] * 2), photometric="minisblack")
-    files = (tmp_path / "one.png", tmp_path / "stack.tif")
-    url, out = address(server, scheme), tmp_path / "out"
-    done = command(url, *files, "--model", "cells", "--version", "stable", "--out", out, *objects)
-    assert done.returncode == 0, done.stderr
-    kinds = ["labels.png", "foreground.tif", "overlay.png"] + ["instances.tif"] * len(objects)
-    stems = ("one", "stack_0000", "stack_0001")
-    names = {f"{stem}_{kind}" for stem in stems for kind in kinds}
+def check_results(out, printed, model, image, objects):
+    """The files of one.png and of two pages of stack.tif, all three of them `image`."""
+    kinds = ["labels.png", "foreground.tif", "overlay.png"] + ["instances.tif"] * objects
+    names = {f"{stem}_{kind}" for stem in ("one", "stack_0000", "stack_0001") for kind in kinds}
     assert {path.name for path in out.iterdir()} == names
-    assert names <= {Path(line).name for line in done.stdout.splitlines()}
-    expected = predict(models["cells"][0], image, tile=TILE)
+    assert names <= {Path(line).name for line in printed.splitlines()}
+    expected = predict(model, image, tile=TILE)
     np.testing.assert_array_equal(image_io.read_labels(out / "stack_0001_labels.png"), expected.argmax(-1))
     foreground = image_io.read_image(out / "one_foreground.tif")[..., 0]
     np.testing.assert_allclose(foreground, 1 - expected[..., 0], rtol=0, atol=QUANTUM)
@@ -60,13 +44,51 @@ def test_the_command_writes_labels_foreground_overlay_and_instances(models, serv
         np.testing.assert_array_equal(image_io.read_labels(out / "one_instances.tif"), found)
 
 
+@pytest.fixture
+def files(tmp_path):
+    """An image, and the two files that hold it."""
+    image = noise(33, 47)
+    Image.fromarray(image[..., 0]).save(tmp_path / "one.png")
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([image[..., 0]] * 2), photometric="minisblack")
+    return image, (tmp_path / "one.png", tmp_path / "stack.tif")
+
+
+@schemes
+def test_the_command_writes_labels_foreground_and_overlay(models, server, files, tmp_path, scheme):
+    image, paths = files
+    options = ("--model", "cells", "--version", "stable", "--out", tmp_path / "out")
+    printed = done("segment", address(server, scheme), *paths, *options)
+    check_results(tmp_path / "out", printed, models["cells"][0], image, objects=False)
+
+
+def test_the_command_segments_and_tells_objects_apart_where_tensorflow_cannot_be_imported(
+    models, server, files, tmp_path
+):
+    """Over REST and gRPC, and then a mistake, in a process of its own."""
+    image, paths = files
+    calls = []
+    for scheme in ("rest", "grpc"):
+        options = ("--model", "cells", "--version", "stable", "--out", tmp_path / scheme, "--instances")
+        calls.append(["segment", *map(str, (address(server, scheme), *paths, *options))])
+    mistaken = ["segment", server.rest, str(paths[0]), "--model", "cell", "--out", str(tmp_path / "none")]
+    code = NO_TENSORFLOW + "from keras_unet.cli import app, main"
+    code += f"\nfor call in {calls!r}: app(call, standalone_mode=False)"
+    code += f"\nsys.argv[1:] = {mistaken!r}\nmain()"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert process.returncode == 1, process.stderr
+    assert process.stderr.splitlines()[-1].startswith("keras-unet: Expected a model 'cell'")
+    assert "Traceback" not in process.stderr
+    for scheme in ("rest", "grpc"):
+        check_results(tmp_path / scheme, process.stdout, models["cells"][0], image, objects=True)
+
+
 def test_the_command_warns_of_pixels_far_from_the_models(server, tmp_path):
     Image.fromarray(noise(9, 9)[..., 0]).save(tmp_path / "8-bit.png")
     cv2.imwrite(str(tmp_path / "16-bit.png"), noise(9, 9, 1, np.uint16))
     files = (tmp_path / "8-bit.png", tmp_path / "16-bit.png")
-    done = command(server.rest, *files, "--model", "cells", "--out", tmp_path / "out")
-    assert done.returncode == 0, done.stderr
-    told = [line for line in done.stderr.splitlines() if "far from" in line]
+    ended = run("segment", server.rest, *files, "--model", "cells", "--out", tmp_path / "out")
+    assert ended.returncode == 0, ended.stderr
+    told = [line for line in ended.stderr.splitlines() if "far from" in line]
     assert len(told) == 1
     assert "8-bit.png" in told[0]
     assert "(uint8), are far from the 0 to 65535 of" in told[0]
@@ -86,12 +108,7 @@ def test_the_command_ends_in_one_sentence_and_status_1(server, tmp_path):
             "Expected max_message_bytes from 1 to 2147483647",
         ),
     ]:
-        done = command(*arguments, "--out", tmp_path / "out")
-        assert done.returncode == 1, done.stderr
-        lines = done.stderr.strip().splitlines()
-        assert lines[-1].startswith("keras-unet: ")
-        assert sentence in lines[-1]
-        assert "Traceback" not in done.stderr
+        assert sentence in mistake("segment", *arguments, "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -100,9 +117,9 @@ def test_a_file_that_the_server_refuses_does_not_keep_the_others_from_being_segm
     for name, channels in (("a", 1), ("b", 3), ("d", 1)):
         Image.fromarray(noise(9, 9, channels).squeeze()).save(tmp_path / "images" / f"{name}.png")
     (tmp_path / "images" / "c.png").write_text("no image")
-    done = command(server.rest, tmp_path / "images", "--model", "cells", "--out", tmp_path / "out")
-    assert done.returncode == 1
-    lines = done.stderr.splitlines()
+    ended = run("segment", server.rest, tmp_path / "images", "--model", "cells", "--out", tmp_path / "out")
+    assert ended.returncode == 1
+    lines = ended.stderr.splitlines()
     told = [line for line in lines if line.startswith("keras-unet: ") and "are far from" not in line]
     assert {name for name in "abcd" if any(f"{name}.png" in line for line in told[:2])} == {"b", "c"}
     assert told[2] == "keras-unet: Expected to segment 4 files. Received 2 that could not be, told above."

@@ -1,4 +1,4 @@
-"""What tests of the client share: nets to serve, addresses, servers that answer by a script."""
+"""What tests of the client share: addresses, servers that answer by a script."""
 
 import contextlib
 import socket
@@ -6,30 +6,18 @@ import threading
 import time
 from functools import partial
 
-import keras
 import numpy as np
 import pytest
 
-from keras_unet import export
+from helpers import nets
 from keras_unet.export.client import Client
-from keras_unet.unet import UNet
 
 TILE = 68
 QUANTUM = 1 / 65535  # of a probability that travels as PNG
 
 
-def noise(height, width, channels=1, dtype=np.uint8, seed=0):
-    high = np.iinfo(dtype).max if np.issubdtype(dtype, np.integer) else 255
-    return np.random.default_rng(seed).integers(0, high, (height, width, channels), endpoint=True).astype(dtype)
-
-
-def net(channels=1, num_classes=2, seed=0, **changes):
-    keras.utils.set_random_seed(seed)
-    return UNet((None, None, channels), num_classes, filters=2, depth=2, **changes)
-
-
-def save(model, base, **options):
-    return export.save(model, base, tile=TILE, verify=False, **options)
+def noise(height, width, channels=1, dtype=np.uint8):
+    return nets.noise(height, width, channels, dtype=dtype)
 
 
 connect = partial(Client, timeout=600.0)  # a busy machine is no fault

@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from helpers.nets import exported, noise
+from helpers.nets import net as any_net
 from PIL import Image
 
 import keras_unet as ku
@@ -19,25 +21,21 @@ from apache_beam.ml.inference.base import RunInference  # noqa: E402
 from keras_unet.export.beam import SegmentationHandler, segment_files  # noqa: E402
 
 
-def noise(*shape, dtype="uint8", seed=0):
-    return np.random.default_rng(seed).integers(0, 250, shape).astype(dtype)
-
-
 @pytest.fixture(scope="module")
 def net():
-    return ku.UNet((None, None, 1), num_classes=3, filters=2, depth=1)
+    return any_net(num_classes=3, depth=1)
 
 
 @pytest.fixture(scope="module")
-def model(net, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    return str(ku.export.save(net, folder / "m", tile=76, input_dtype="uint8", verify=False))
+def model(net):
+    return str(exported(net, tile=76, input_dtype="uint8"))
 
 
 def local_pipeline():
     return beam.Pipeline(runner="FnApiRunner")
 
 
+@pytest.mark.slow
 def test_handler_gives_the_probabilities_of_predict_for_every_size(net, model):
     images = [noise(*shape, 1, seed=number) for number, shape in enumerate([(5, 7), (90, 33), (64, 64)])]
     expected = [ku.predict(net, image, tile=76) for image in images]
@@ -52,6 +50,7 @@ def test_handler_gives_the_probabilities_of_predict_for_every_size(net, model):
         testing.assert_that(results, check)
 
 
+@pytest.mark.slow
 def test_files_become_label_images_and_bad_ones_are_told(net, model, tmp_path):
     images = {"a.tif": noise(40, 50), "b.png": noise(33, 70, seed=1)}
     scans, out = tmp_path / "scans", tmp_path / "out"

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from consumers import c_program, examples
+from helpers.nets import loaded
 
 from keras_unet import export
 
@@ -15,8 +16,8 @@ OUTPUTS = {"serving_default": "probabilities", "classes": "classes"}
 
 
 @pytest.fixture(scope="module", params=examples.NETS)
-def example(request, tmp_path_factory):
-    return examples.example(request.param, tmp_path_factory.mktemp("models") / request.param)
+def example(request):
+    return examples.example(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -37,17 +38,19 @@ def runs(program, example):
 
 
 def test_tensorflow_gives_what_predict_gives(example):
-    signatures = tf.saved_model.load(str(example.folder)).signatures
+    signatures = loaded(example.folder).signatures
     for signature, output in OUTPUTS.items():
         answers = [signatures[signature](images=tf.constant(image))[output].numpy() for image in example.images]
         example.check(output, answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("signature", "output"), OUTPUTS.items())
 def test_a_c_program_gives_what_predict_gives(example, runs, signature, output):
     example.check(output, runs[signature].answers[-len(example.images) :])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signature", OUTPUTS)
 def test_a_c_program_gets_a_sentence_for_wrong_images_and_lives_on(example, runs, signature):
     refusals = runs[signature].answers[: -len(example.images)]
@@ -60,6 +63,7 @@ def test_a_c_program_gets_a_sentence_for_wrong_images_and_lives_on(example, runs
     assert runs[signature].exit_status == 1
 
 
+@pytest.mark.slow
 def test_a_c_program_sends_files_and_gets_files(program, example):
     files = [b"no image", *example.files()]
     run = c_program.segment(program, example.folder, "image_bytes", files, "label_png_bytes")
@@ -69,6 +73,7 @@ def test_a_c_program_sends_files_and_gets_files(program, example):
     example.check_label_files(labels)
 
 
+@pytest.mark.slow
 def test_a_c_program_is_told_of_a_torn_file(program, example, tmp_path):
     folder = shutil.copytree(example.folder, tmp_path / "1")
     weights = folder / "variables" / "variables.data-00000-of-00001"
@@ -77,6 +82,7 @@ def test_a_c_program_is_told_of_a_torn_file(program, example, tmp_path):
         c_program.segment(program, folder, "classes", example.images[:1], "classes")
 
 
+@pytest.mark.slow
 def test_a_c_program_is_refused_a_graph_that_asks_for_xla(program, tmp_path):
     """Else it would prove nothing about TensorFlow Serving, which by default compiles nothing."""
     module = tf.Module()
@@ -88,9 +94,11 @@ def test_a_c_program_is_refused_a_graph_that_asks_for_xla(program, tmp_path):
     assert "XLA compilation disabled" in refusal.message
 
 
-def test_openvino_gives_the_probabilities_of_predict(example):
+@pytest.mark.parametrize("count", [3, pytest.param(None, marks=pytest.mark.slow)], ids=["few", "all"])
+def test_openvino_gives_the_probabilities_of_predict(example, count):
     openvino = pytest.importorskip("openvino")
     model = openvino.Core().read_model(example.folder)
     model.reshape([-1, -1, -1, example.channels])  # its CPU plug-in wants to know the rank
     compiled = openvino.compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    example.check("probabilities", [compiled(image)["probabilities"] for image in example.images])
+    asked = example.first(count)
+    asked.check("probabilities", [compiled(image)["probabilities"] for image in asked.images])

@@ -24,9 +24,10 @@ OUTPUTS = {"serving_default": ("probabilities", np.float32), "classes": ("classe
 PATIENCE = 60  # seconds
 DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # a proxy would not know this loopback
 
-pytestmark = pytest.mark.skipif(
-    not PROGRAM, reason="no tensorflow_model_server on PATH and TENSORFLOW_MODEL_SERVER is not set"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not PROGRAM, reason="no tensorflow_model_server on PATH and TENSORFLOW_MODEL_SERVER is not set"),
+]
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,8 @@ class Server:
 
 
 @pytest.fixture(scope="module", params=examples.NETS)
-def example(request, tmp_path_factory):
-    return examples.example(request.param, tmp_path_factory.mktemp("models") / request.param)
+def example(request):
+    return examples.example(request.param)
 
 
 @pytest.fixture(scope="module")

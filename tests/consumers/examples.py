@@ -1,26 +1,26 @@
 """Tiny nets of either padding, exported, and images of awkward sizes: what every consumer is asked."""
 
+import functools
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+from helpers.nets import exported, new_net
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_unet import export
 from keras_unet.tile_sizes import tile_context
 from keras_unet.tiling import predict
-from keras_unet.unet import UNet
 
 TOLERANCE = 1e-5  # of a probability
 CORNER_CASES = [(1, 1), (1, 50), (37, 1), (5, 7), (2, 3), (61, 43), (53, 17)]  # one pixel, lines, primes
 RANDOM_SIZES = np.random.default_rng(0).integers(1, 48, (25, 2)).tolist()
 NETS = {
     "valid": {"padding": "valid", "channels": 3, "num_classes": 3, "dtype": "uint8"},
-    "same": {"padding": "same", "channels": 1, "num_classes": 2, "dtype": "float32"},
+    "same": {"padding": "same", "depth": 1, "channels": 1, "num_classes": 2, "dtype": "float32"},
 }
 
 
@@ -42,6 +42,10 @@ class Example:
     images: list[NDArray[Any]]
     probabilities: list[NDArray[np.float32]]
 
+    def first(self, count: int | None) -> "Example":
+        """The same with so many of the images, None for all."""
+        return replace(self, images=self.images[:count], probabilities=self.probabilities[:count])
+
     def check(self, output: str, answers: list[NDArray[Any]]) -> None:
         """Assert that `answers` are the "probabilities", or the likeliest "classes" where rounding cannot turn them."""
         for answer, expected in zip(answers, self.probabilities, strict=True):
@@ -60,21 +64,20 @@ class Example:
         return [_png(image[0].squeeze(-1) if self.channels == 1 else image[0]) for image in self.images]
 
 
-def example(name: str, base: Path) -> Example:
-    """The net of that name in `NETS`, exported to `base`; most of the images take several of its tiles."""
-    channels, dtype = NETS[name]["channels"], NETS[name]["dtype"]
-    keras.utils.set_random_seed(0)
-    shape = (None, None, channels)
-    arguments = {"num_classes": NETS[name]["num_classes"], "padding": NETS[name]["padding"], "value_range": (0, 255)}
-    model = UNet(shape, filters=2, depth=2, **arguments)
+@functools.cache
+def example(name: str) -> Example:
+    """The net of that name in `NETS` and its export; most of the images take several of its tiles."""
+    arguments = dict(NETS[name])
+    dtype = arguments.pop("dtype")
+    model = new_net(value_range=(0, 255), **arguments)
     for weight in model.weights:
         weight.assign(weight + keras.random.normal(weight.shape, stddev=0.1))  # else dead filters make classes tie
     tile = tile_context(model.geometry) + 16
-    folder = export.save(model, base, tile=tile, input_dtype=dtype, verify=False)
+    folder = exported(model, name, tile=tile, input_dtype=dtype)
     random = np.random.default_rng(1)
     sizes = CORNER_CASES + RANDOM_SIZES
-    images = [random.integers(0, 256, (1, *size, channels)).astype(dtype) for size in sizes]
-    return Example(folder, channels, dtype, images, [predict(model, image, tile=tile) for image in images])
+    images = [random.integers(0, 256, (1, *size, model.channels)).astype(dtype) for size in sizes]
+    return Example(folder, model.channels, dtype, images, [predict(model, image, tile=tile) for image in images])
 
 
 def wrong_images(channels: int, dtype: str) -> dict[str, NDArray[Any]]:

@@ -200,14 +200,17 @@ def test_an_odd_png_is_the_same_image_to_library_and_graph_or_none(name, tmp_pat
     assert_both(*PNGS[name], tmp_path)
 
 
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("interlaced", [False, True])
 @pytest.mark.parametrize(("colour", "bits"), [(GREY, 1), (GREY, 8), (GREY, 16), (RGB, 8), (RGB, 16), (PALETTE, 8)])
-def test_a_png_cut_anywhere_is_refused(colour, bits, interlaced, tmp_path):
+def test_a_png_cut_anywhere_is_refused(colour, bits, interlaced, step, tmp_path):
+    """At every so many bytes, and everywhere within the last chunk and a little before."""
     pixels = noise(colour, bits, 5, 3)
     table = chunk(b"PLTE", bytes(range(255)) * 3 + bytes(3)) if colour == PALETTE else b""
     file = png(pixels, colour, bits, before=table, interlaced=interlaced)
     assert read(file, tmp_path) is not None
-    for length in range(8, len(file)):
+    end = len(file) - 20
+    for length in [*range(8, end, step), *range(end, len(file))]:
         assert_both(file[:length], None, tmp_path)
 
 

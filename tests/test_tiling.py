@@ -142,7 +142,8 @@ def test_the_dtype_of_the_pixels_does_not_matter(dtype):
     np.testing.assert_array_equal(predict(model, image.astype(dtype)), predict(model, image))
 
 
-def test_one_channel_may_come_without_channel_axis(model):
+def test_one_channel_may_come_without_channel_axis():
+    model = net(depth=1)
     image = noise(20, 30, 1)
     np.testing.assert_array_equal(predict(model, image[..., 0]), predict(model, image))
     np.testing.assert_array_equal(predict(model, image[..., 0] > 100), predict(model, (image > 100) * 1))

@@ -177,8 +177,9 @@ def test_unknown_preset_names_the_known_ones() -> None:
         UNet.from_preset("paper")
 
 
-def test_paper_net_trains_a_step_and_predicts() -> None:
-    model = UNet.from_preset("ronneberger2015", input_shape=(188, 188, 1))
+@pytest.mark.parametrize("filters", [4, pytest.param(64, marks=pytest.mark.slow)])
+def test_paper_net_trains_a_step_and_predicts(filters: int) -> None:
+    model = UNet.from_preset("ronneberger2015", input_shape=(188, 188, 1), filters=filters)
     model.compile(optimizer=keras.optimizers.SGD(1e-3, momentum=0.99), loss=ku.WeightedCrossentropy())
     image = np.random.default_rng(2).uniform(0, 255, (1, 188, 188, 1))
     before = model(image)

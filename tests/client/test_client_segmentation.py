@@ -64,7 +64,9 @@ def test_pieces_give_what_the_whole_image_gives(models, servers, scheme, name, f
         joined = client.segment(image)
     assert len(server.requests) > 6
     np.testing.assert_array_equal(joined.classes, whole.classes)
-    np.testing.assert_array_equal(joined.foreground, whole.foreground)
+    # Kernels of some CPUs round by a tensor's shape: by a bit or two, which may turn the last bit of a PNG's 16.
+    rounding = 1.01 * QUANTUM if form is PngFormat else 1e-6
+    np.testing.assert_allclose(joined.foreground, whole.foreground, rtol=0, atol=rounding)
 
 
 @pytest.mark.parametrize("extra", [0, -200])

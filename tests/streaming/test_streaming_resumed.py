@@ -185,7 +185,8 @@ def test_full_disk_names_the_file_and_keeps_what_is_finished(tmp_path, small, mo
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert not target.exists()
     predict_file(model, tmp_path / "a.tif", target, output="probabilities")
-    np.testing.assert_array_equal(written(target), ku.predict(model, image, tile=44))
+    # Kernels of some CPUs round by a tensor's shape.
+    np.testing.assert_allclose(written(target), ku.predict(model, image, tile=44), rtol=0, atol=1e-6)
 
 
 def test_a_zarr_source_whose_chunks_change_between_the_calls_is_refused(tmp_path, small, model, monkeypatch):

@@ -74,7 +74,7 @@ def test_windows_cut_for_the_compiled_warp_hold_all_that_any_draw_reads():
 def test_the_largest_image_may_be_told_without_changing_the_result():
     arrays = example(100, 90)
     plain, told = (
-        TileAugmenter(AugmentationSettings(), input_size=(64, 64), largest_image=largest)(
+        TileAugmenter(AugmentationSettings(), input_size=(64, 64), largest_image=largest, jit_compile=False)(
             *arrays, centre=(40, 50), seed=3
         )
         for largest in (None, (100, 120))

@@ -1,5 +1,7 @@
 """What tests of augmentation share: images and draws, tiles cut by them, and the same by SciPy in float64."""
 
+from functools import cache
+
 import numpy as np
 import tensorflow as tf
 from scipy.interpolate import CubicSpline
@@ -29,11 +31,17 @@ def still(matrix=((1, 0), (0, 1)), shift=(0, 0), knots=None, magnification=1.0):
     )
 
 
+@cache
+def tile_augmenter(settings, tile, **options):
+    """One for all tests that want the same: a compiled warp takes a second, and serves images of any size."""
+    return TileAugmenter(settings, input_size=tile, **options)
+
+
 def warp(draw, arrays, tile, centre=None, settings=None, **options):
     """Cut with a given draw; by default a tile in the middle of the image."""
     height, width = arrays[1].shape
     centre = ((height - 1) / 2, (width - 1) / 2) if centre is None else centre
-    augmenter = TileAugmenter(settings or AugmentationSettings(**NO_GRAY), input_size=tile, **options)
+    augmenter = tile_augmenter(settings or AugmentationSettings(**NO_GRAY), tile, **options)
     return [part.numpy() for part in augmenter.apply(*arrays, centre=np.float32(centre), drawn=draw)]
 
 
@@ -51,6 +59,7 @@ def scipy_positions(knots, tile, centre, matrix=((1, 0), (0, 1)), span=None):
     return np.moveaxis(offset @ np.float64(matrix).T + centre, -1, 0)
 
 
+@cache
 def drawn(settings, count=300):
     """Many draws, each with a seed of its own: one array for each part."""
     dataset = tf.data.Dataset.range(count).map(lambda index: augment.draw([SEED, index], settings)).batch(count)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.drawings import draw
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -9,10 +10,6 @@ from scipy import ndimage
 
 from keras_unet.challenge import v_info, v_rand
 from keras_unet.challenge.thinning import thin_membranes
-
-
-def drawn(picture):
-    return np.array([[int(letter) for letter in line.replace(".", "0")] for line in picture.split()])
 
 
 @pytest.mark.parametrize(
@@ -29,8 +26,8 @@ def drawn(picture):
     ],
 )
 def test_membranes_are_thinned_to_lines(cells, thinned):
-    found = thin_membranes(drawn(cells) > 0)
-    pairs = {(int(one), int(other)) for one, other in zip(found.ravel(), drawn(thinned).ravel(), strict=True)}
+    found = thin_membranes(draw(cells) > 0)
+    pairs = {(int(one), int(other)) for one, other in zip(found.ravel(), draw(thinned).ravel(), strict=True)}
     # The same partition: lines on lines, and one id for each.
     assert len(pairs) == len({one for one, _ in pairs}) == len({other for _, other in pairs})
     assert all((one == 0) == (other == 0) for one, other in pairs)

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from helpers.image_files import save
-from helpers.published_data import picture, squares
+from helpers.image_files import save, scene, squares
 
 from keras_unet.datasets import load
 from keras_unet.datasets.cell_tracking import IGNORED
@@ -16,7 +15,7 @@ from keras_unet.image_io import ImageError
 def sequence(root, name="01", frames=3, gold=None, silver=None, markers=None):
     """The Cell Tracking Challenge's layout; masks as dictionaries from frame number to ids."""
     for number in range(frames):
-        save(root / name / f"t{number:03d}.tif", picture())
+        save(root / name / f"t{number:03d}.tif", scene())
     layout = (
         (f"{name}_GT/SEG/man_seg", gold),
         (f"{name}_ST/SEG/man_seg", silver),

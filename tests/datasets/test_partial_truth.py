@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from helpers.published_data import SIZE, squares
+from helpers.image_files import SIZE, squares
 
 from keras_unet.datasets.partial_truth import MARGIN, further_cells
 

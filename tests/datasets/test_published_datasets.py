@@ -4,8 +4,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from helpers.image_files import save
-from helpers.published_data import SIZE, picture, squares
+from helpers.image_files import SIZE, save, scene, squares
 from PIL import Image
 
 from keras_unet.datasets import NAMES, load
@@ -19,7 +18,7 @@ def test_configuration_knows_every_data_set():
 
 @pytest.mark.parametrize("name", sorted(set(NAMES) - {"synthetic", "shards"}))
 def test_folder_of_another_layout_says_what_was_expected(tmp_path, name):
-    save(tmp_path / "else" / "notes.png", picture())
+    save(tmp_path / "else" / "notes.png", scene())
     with pytest.raises(ValueError, match=r"expected .*\. Received"):
         load(name, tmp_path)
     with pytest.raises(FileNotFoundError, match=r"nowhere: expected .*\. Received"):
@@ -27,7 +26,7 @@ def test_folder_of_another_layout_says_what_was_expected(tmp_path, name):
 
 
 def test_nuclei_lose_their_constant_opacity(tmp_path):
-    rgba = picture(4)
+    rgba = scene(4)
     rgba[..., 3] = 255
     save(tmp_path / "stage1_train" / "a" / "images" / "a.png", rgba)
     for number, corner in enumerate([(2, 2), (20, 20)]):
@@ -41,7 +40,7 @@ def test_nuclei_lose_their_constant_opacity(tmp_path):
 def test_polyp_mask_that_went_through_jpeg_is_cut_in_the_middle(tmp_path):
     grey = squares((4, 4), side=20, dtype=np.uint8) * 255
     grey[4, 4] = 140  # neither near 0 nor near 255, as strong compression leaves it
-    save(tmp_path / "images" / "a.jpg", picture(3))
+    save(tmp_path / "images" / "a.jpg", scene(3))
     save(tmp_path / "masks" / "a.jpg", np.repeat(grey[..., None], 3, axis=2), quality=100)
     data = load("kvasir", tmp_path)
     np.testing.assert_array_equal(data[0].labels, grey >= 128)
@@ -49,7 +48,7 @@ def test_polyp_mask_that_went_through_jpeg_is_cut_in_the_middle(tmp_path):
 
 
 def axons(root, labels, name="sub-rat1"):
-    save(root / name / "micr" / f"{name}_SEM.png", picture())
+    save(root / name / "micr" / f"{name}_SEM.png", scene())
     save(root / "derivatives" / "labels" / name / "micr" / f"{name}_SEM_seg-axonmyelin-manual.png", labels)
     return root
 
@@ -67,14 +66,14 @@ def test_grey_value_that_stands_for_no_class_is_refused_by_name(tmp_path):
 
 
 def test_micrograph_without_label_is_named(tmp_path):
-    save(axons(tmp_path, picture() * 0) / "sub-rat2" / "micr" / "b_SEM.png", picture())
+    save(axons(tmp_path, scene() * 0) / "sub-rat2" / "micr" / "b_SEM.png", scene())
     with pytest.raises(ImageError, match=r"b_SEM\.png: image without label. Expected b_SEM_seg-axonmyelin-manual\.png"):
         load("axondeepseg", tmp_path)
 
 
 def test_nine_classes_of_nerve_cord_are_told_by_their_grey_values(tmp_path):
     codes = np.array([0, 32, 64, 96, 128, 159, 191, 223, 255], np.uint8)
-    save(tmp_path / "stack1" / "raw" / "00.tif", picture())
+    save(tmp_path / "stack1" / "raw" / "00.tif", scene())
     save(tmp_path / "stack1" / "labels" / "labels00000000.png", np.resize(codes[::-1], (SIZE, SIZE)))
     data = load("drosophila_vnc", tmp_path)
     np.testing.assert_array_equal(data[0].labels[0, :9], np.arange(9)[::-1])
@@ -85,7 +84,6 @@ def test_nine_classes_of_nerve_cord_are_told_by_their_grey_values(tmp_path):
 @pytest.mark.parametrize(
     ("name", "folder", "count", "channels", "classes", "note"),
     [
-        ("dsb2018", "dsb2018", 42, 3, 2, "1842 objects"),
         ("retina", "DRIVE", 20, 3, 2, "DRIVE, training"),
         ("retina", "CHASEDB1", 20, 3, 2, "CHASE_DB1"),
         ("retina", "STARE", 3, 3, 2, "STARE"),
@@ -95,10 +93,19 @@ def test_nine_classes_of_nerve_cord_are_told_by_their_grey_values(tmp_path):
     ],
 )
 def test_published_files_are_read(real_data, name, folder, count, channels, classes, note):
-    data = load(name, real_data / folder)
+    assert_read(name, real_data / folder, count, channels, classes, note)
+
+
+@pytest.mark.parametrize(("count", "objects"), [(5, 186), pytest.param(42, 1842, marks=pytest.mark.slow)])
+def test_published_nuclei_are_read(nuclei, count, objects):
+    assert_read("dsb2018", nuclei(count), count, 3, 2, f"{objects} objects")
+
+
+def assert_read(name, folder, count, channels, classes, note):
+    data = load(name, folder)
     assert (len(data), data.channels, data.num_classes) == (count, channels, classes)
     assert note in " ".join(data.notes)
-    in_files = load(name, real_data / folder, in_memory=False)
+    in_files = load(name, folder, in_memory=False)
     np.testing.assert_array_equal(in_files[count - 1].labels, data[count - 1].labels)
 
 

@@ -1,4 +1,4 @@
-"""What tests of instances share: labels drawn as lines of digits."""
+"""What tests of instances and of thinned membranes share: labels drawn as lines of digits."""
 
 import numpy as np
 

@@ -5,7 +5,7 @@ import logging
 import numpy as np
 import pytest
 import tifffile
-from helpers.pixels import COLOUR, noise
+from helpers.image_files import COLOUR, noise
 from PIL import Image
 
 from keras_unet.image_io import ImageError, read_image, read_labels, read_stack

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from helpers.pixels import COLOUR, GREY, noise
+from helpers.image_files import COLOUR, GREY, noise
 from PIL import Image
 
 from keras_unet.image_io import list_images, read_image, read_labels

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tifffile
-from helpers.pixels import noise
+from helpers.image_files import noise
 from PIL import Image
 
 from keras_unet.image_io import ImageError, read_image, read_label_stack, read_labels, read_stack

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
-from helpers.pixels import COLOUR, GREY
+from helpers.image_files import COLOUR, GREY
 
 from keras_unet.image_io import read_image, read_labels, write_image, write_labels, write_probabilities
 

@@ -98,7 +98,7 @@ def _measured_fields(net: Geometry, residual: bool) -> tuple[int, list[tuple[int
         variable.assign(np.zeros(variable.shape) if "bias" in variable.path else np.full(variable.shape, 0.5))
     impulses = np.zeros((size, height, size, 1), np.float32)
     impulses[np.arange(size), :, np.arange(size)] = 1.0
-    reached = model.predict(impulses, batch_size=32, verbose=0)[..., 0].max(axis=1) > 0  # (impulse, output column)
+    reached = model(impulses).numpy()[..., 0].max(axis=1) > 0  # (impulse, output column)
     columns = [np.flatnonzero(reached[:, column]) for column in range(reached.shape[1])]
     return size, [(int(c[0]), int(c[-1])) for c in columns]
 

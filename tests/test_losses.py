@@ -284,8 +284,17 @@ def test_fit_follows_the_gradient_of_the_weighted_loss(num_classes):
     np.testing.assert_allclose(model.layers[-1].bias, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", [WeightedCrossentropy, Dice, CrossentropyDice])
-@pytest.mark.parametrize("num_classes", [1, 2])
+@pytest.mark.parametrize(
+    ("loss", "num_classes"),
+    [
+        (WeightedCrossentropy, 2),
+        (Dice, 1),
+        (CrossentropyDice, 2),
+        pytest.param(WeightedCrossentropy, 1, marks=pytest.mark.slow),
+        pytest.param(Dice, 2, marks=pytest.mark.slow),
+        pytest.param(CrossentropyDice, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_fit_on_a_data_set_learns_and_the_saved_model_keeps_its_loss(loss, num_classes, tmp_path):
     images = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype(np.float32)
     labels = (images[..., 0] > 0).astype(np.int32)

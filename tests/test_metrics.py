@@ -174,6 +174,12 @@ def test_fit_and_evaluate_report_the_scores(num_classes):
     assert scores["iou"] == pytest.approx(both / either)
 
 
+def test_counts_are_a_variable_whose_replicas_are_added():
+    (counts,) = MeanIoU(2).variables
+    assert counts.aggregation == "sum"
+
+
+@pytest.mark.slow
 def test_counts_of_all_replicas_are_added():
     # Replicas must be declared before TensorFlow starts, hence a process of its own.
     script = """

@@ -1,5 +1,7 @@
 """From labelled images to batches: what is cut, how it is weighted, and that nothing depends on parallelism."""
 
+from functools import cache
+
 import cv2
 import keras
 import numpy as np
@@ -39,6 +41,12 @@ def batches(number: int, **changes: object) -> list[tuple[np.ndarray, ...]]:
     return [tuple(part.numpy() for part in batch) for batch in dataset.take(number)]
 
 
+@cache
+def four_batches() -> list[tuple[np.ndarray, ...]]:
+    """Without changes: made once for all tests, as a data set compiles its warp for seconds."""
+    return batches(4)
+
+
 def test_instances_become_foreground_with_the_separation_border_cut() -> None:
     (example, *_) = prepare(cells(1))
     np.testing.assert_array_equal(example.label, ku.separation_border(cells(1)[0].labels) > 0)
@@ -73,7 +81,7 @@ def test_weights_without_meaning_are_refused(changes: dict[str, float], name: st
 
 
 def test_integers_of_numpy_are_taken_for_whole_numbers() -> None:
-    for one, other in zip(batches(1), batches(1, batch_size=np.int64(2), seed=np.uint8(7)), strict=True):
+    for one, other in zip(four_batches()[:1], batches(1, batch_size=np.int64(2), seed=np.uint8(7)), strict=True):
         for part, same in zip(one, other, strict=True):
             np.testing.assert_array_equal(part, same)
     image, *_ = next(iter(validation_dataset(prepare(cells(1)), NET, np.int32(TILE), np.int64(2))))
@@ -120,7 +128,7 @@ def test_impossible_class_weights_are_refused(weights: object) -> None:
 
 
 def test_batches_have_the_shapes_that_fit_takes() -> None:
-    ((image, label, weight),) = batches(1)
+    image, label, weight = four_batches()[0]
     assert (image.shape, label.shape, weight.shape) == ((2, 36, 36, 1), (2, 20, 20), (2, 20, 20))
     assert (image.dtype, label.dtype, weight.dtype) == (np.float32, np.int32, np.float32)
 
@@ -148,21 +156,21 @@ def test_unvaried_tiles_are_cut_outs_of_the_mirrored_image() -> None:
 
 
 def test_same_seed_gives_the_same_bits_under_any_parallelism() -> None:
-    one, many = batches(4, parallel_calls=1), batches(4, parallel_calls=8)
-    for first, second in zip(one, many, strict=True):
-        for a, b in zip(first, second, strict=True):
-            np.testing.assert_array_equal(a, b)
+    for other in (batches(4, parallel_calls=1), batches(4, parallel_calls=8)):
+        for first, second in zip(four_batches(), other, strict=True):
+            for a, b in zip(first, second, strict=True):
+                np.testing.assert_array_equal(a, b)
 
 
 def test_other_seed_and_other_batch_give_other_tiles() -> None:
-    first, second = batches(2)
+    first, second, *_ = four_batches()
     assert not np.array_equal(first[0], second[0])
     assert not np.array_equal(first[0], batches(1, seed=8)[0][0])
 
 
 def test_resumed_at_a_batch_equals_uninterrupted() -> None:
-    whole, resumed = batches(4), batches(2, first_batch=2)
-    for a, b in zip(whole[2:], resumed, strict=True):
+    resumed = batches(2, first_batch=2)
+    for a, b in zip(four_batches()[2:], resumed, strict=True):
         np.testing.assert_array_equal(a[0], b[0])
 
 

@@ -1,6 +1,5 @@
 """Scores of segmented images: counted by hand on drawn images, and against independent programs."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -201,9 +200,3 @@ def test_without_the_extra_a_sentence_says_how_to_get_it(monkeypatch: pytest.Mon
     monkeypatch.setitem(sys.modules, "py_sod_metrics", None)
     with pytest.raises(ValueError, match=r"pip install 'keras-unet\[salient\]'"):
         salient.salient_scores(TRUTH, RESULT)
-
-
-def test_scores_load_no_tensorflow() -> None:
-    code = "import sys, keras_unet.scores, keras_unet.salient; print({'tensorflow', 'keras'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "set()"

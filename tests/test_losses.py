@@ -1,60 +1,16 @@
+"""The losses: known answers, gradients, ignored pixels and weights; and what they refuse."""
+
 import math
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.loss_rules import crossentropy_by_hand, dice_by_hand, probabilities, random_batch
 
 import keras_unet as ku
 from keras_unet.losses import CrossentropyDice, Dice, WeightedCrossentropy
 
 LOG2, LOG3 = math.log(2), math.log(3)
-
-
-def random_batch(num_classes, batch=3, height=5, width=4, seed=0):
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(batch, height, width, num_classes)).astype(np.float32) * 3
-    labels = rng.integers(0, max(num_classes, 2), (batch, height, width))
-    weights = rng.uniform(0.1, 11, (batch, height, width)).astype(np.float32)
-    return labels, logits, weights
-
-
-def probabilities(logits):
-    """Softmax, or sigmoid of one logit, in float64."""
-    logits = logits.astype(np.float64)
-    if logits.shape[-1] == 1:
-        return 1 / (1 + np.exp(-logits))
-    exponentials = np.exp(logits)
-    return exponentials / exponentials.sum(-1, keepdims=True)
-
-
-def crossentropy_by_hand(labels, logits):
-    p = probabilities(logits)
-    p = np.concatenate([1 - p, p], -1) if p.shape[-1] == 1 else p
-    return -np.log(np.take_along_axis(p, labels[..., None], -1)[..., 0])
-
-
-def dice_by_hand(labels, logits, smooth=1.0, squared=False, counted=None):
-    """Per image, then per class, one sum at a time."""
-    p = probabilities(logits)
-    counted = np.ones(labels.shape, bool) if counted is None else counted
-    classes = [1] if p.shape[-1] == 1 else range(p.shape[-1])
-    losses = []
-    for image in range(len(labels)):
-        scores = []
-        for c in classes:
-            q = p[image, ..., 0 if p.shape[-1] == 1 else c][counted[image]]
-            y = (labels[image] == c)[counted[image]].astype(float)
-            power = 2 if squared else 1
-            scores.append((2 * (q * y).sum() + smooth) / ((q**power).sum() + y.sum() + smooth))
-        losses.append(1 - np.mean(scores))
-    return np.array(losses)
-
-
-def tiny_model(num_classes):
-    inputs = keras.Input((4, 4, 1))
-    outputs = keras.layers.Conv2D(num_classes, 3, padding="same", kernel_initializer="zeros")(inputs)
-    return keras.Model(inputs, outputs)
 
 
 def test_the_package_offers_the_losses():
@@ -251,62 +207,6 @@ def test_a_label_of_no_class_does_not_pass_unseen_with_two_logits():
     assert np.isnan(float(Dice()(labels, logits)))
     with pytest.raises(tf.errors.InvalidArgumentError, match="255"):
         WeightedCrossentropy()(labels, logits)
-
-
-@pytest.mark.parametrize(
-    "loss",
-    [
-        WeightedCrossentropy(ignore_label=255, class_weights=(0.2, 1.0), name="w"),
-        Dice(ignore_label=255, smooth=0.0, squared=True, reduction="sum"),
-        CrossentropyDice(0.5, 3.0, ignore_label=255, class_weights=(0.2, 1.0), smooth=2.0, squared=True),
-    ],
-)
-def test_losses_survive_saving(loss):
-    copy = keras.losses.deserialize(keras.losses.serialize(loss))
-    assert type(copy) is type(loss)
-    assert copy.get_config() == loss.get_config()
-    labels, logits, weights = random_batch(2)
-    labels[0, 0] = 255
-    assert float(copy(labels, logits, weights)) == float(loss(labels, logits, weights))
-
-
-@pytest.mark.parametrize("num_classes", [1, 2])
-def test_fit_follows_the_gradient_of_the_weighted_loss(num_classes):
-    labels, _, weights = random_batch(num_classes, batch=2, height=4, width=4)
-    images = np.random.default_rng(1).normal(size=(2, 4, 4, 1)).astype(np.float32)
-    model = tiny_model(num_classes)
-    model.compile(optimizer=keras.optimizers.SGD(0.1), loss=WeightedCrossentropy())
-    history = model.fit(images, labels, sample_weight=weights, batch_size=2, epochs=1, verbose=0)
-    # All logits are 0, so all probabilities 1/2; the bias moves against the mean of w (p - y).
-    assert history.history["loss"][0] == pytest.approx(LOG2 * weights.mean(), rel=1e-5)
-    truth = labels[..., None] if num_classes == 1 else np.eye(2)[labels]
-    expected = -0.1 * (weights[..., None] * (0.5 - truth)).mean(axis=(0, 1, 2))
-    np.testing.assert_allclose(model.layers[-1].bias, expected, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("loss", "num_classes"),
-    [
-        (WeightedCrossentropy, 2),
-        (Dice, 1),
-        (CrossentropyDice, 2),
-        pytest.param(WeightedCrossentropy, 1, marks=pytest.mark.slow),
-        pytest.param(Dice, 2, marks=pytest.mark.slow),
-        pytest.param(CrossentropyDice, 1, marks=pytest.mark.slow),
-    ],
-)
-def test_fit_on_a_data_set_learns_and_the_saved_model_keeps_its_loss(loss, num_classes, tmp_path):
-    images = np.random.default_rng(0).normal(size=(8, 4, 4, 1)).astype(np.float32)
-    labels = (images[..., 0] > 0).astype(np.int32)
-    data = tf.data.Dataset.from_tensor_slices((images, labels, np.ones(labels.shape, np.float32))).batch(4).repeat()
-    model = tiny_model(num_classes)
-    model.compile(optimizer=keras.optimizers.Adam(0.05), loss=loss())
-    history = model.fit(data, steps_per_epoch=20, epochs=4, verbose=0).history["loss"]
-    assert history[-1] < 0.6 * history[0]
-    model.save(tmp_path / "model.keras")
-    loaded = keras.models.load_model(tmp_path / "model.keras")
-    assert loaded.loss.get_config() == model.loss.get_config()
-    assert loaded.evaluate(data, steps=2, verbose=0) == pytest.approx(model.evaluate(data, steps=2, verbose=0))
 
 
 @pytest.mark.parametrize("loss", [WeightedCrossentropy(), Dice(), CrossentropyDice()])

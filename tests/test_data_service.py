@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unet.addresses import check_address, check_reachable
+from keras_unet.commands import data_worker
 from keras_unet.commands.data_worker import serve
 from keras_unet.data_service import InputMachine, through_service
 from keras_unet.datasets.synthetic import synthetic
@@ -99,7 +100,7 @@ def test_a_machine_takes_its_address_as_trainers_write_it_too(monkeypatch: pytes
     def refuse(host: str, port: int) -> None:
         raise OSError(f"{host} and {port}")
 
-    monkeypatch.setattr("keras_unet.commands.data_worker.InputMachine", refuse)
+    monkeypatch.setattr(data_worker, "InputMachine", refuse)
     for text in ("10.0.0.7:5000", "grpc://10.0.0.7:5000"):
         with pytest.raises(OSError, match="^10.0.0.7 and 5000$"):
             serve(text)

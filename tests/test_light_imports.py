@@ -16,11 +16,11 @@ TENSORFLOW = {"tensorflow", "keras"}
 HEAVY = TENSORFLOW | {"cv2", "scipy", "numpy"}
 
 STEPS = {
-    "the package and its command": ("import keras_unet, keras_unet.cli", HEAVY),
+    "the package and its command": ("import keras_unet; from keras_unet import cli", HEAVY),
     "scores": ("import keras_unet.scores, keras_unet.salient", TENSORFLOW),
     "challenge": ("import keras_unet.challenge", TENSORFLOW),
     "evaluate of results": (
-        "keras_unet.cli.app(['evaluate', 'out.png', '--truth', 'truth.png'], standalone_mode=False)",
+        "cli.app(['evaluate', 'out.png', '--truth', 'truth.png'], standalone_mode=False)",
         TENSORFLOW,
     ),
 }

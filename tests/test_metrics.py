@@ -104,10 +104,10 @@ def test_a_class_only_in_the_result_has_zero_and_counts():
     assert float(metric.result()) == pytest.approx((3 / 4 + 0) / 2)
 
 
-def test_sample_weight_is_not_used():
+def test_pixels_count_alike_whatever_their_weight():
     plain, weighted = MeanIoU(3), MeanIoU(3)
     plain.update_state(TRUTH, logits_of(RESULT, 3))
-    weighted.update_state(TRUTH, logits_of(RESULT, 3), sample_weight=np.arange(10).reshape(1, 2, 5))
+    weighted.update_state(TRUTH, logits_of(RESULT, 3), sample_weight=np.arange(1, 11).reshape(1, 2, 5))
     assert float(plain.result()) == float(weighted.result())
 
 

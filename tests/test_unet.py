@@ -127,11 +127,8 @@ def test_integers_of_numpy_are_stored_as_plain_ones() -> None:
 
 
 def test_loading_something_else_is_refused_in_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"Expected a \.keras file"):
+    with pytest.raises(FileNotFoundError, match=r"or a \.keras file. Received '.*none.keras', which does not exist"):
         ku.load_model(tmp_path / "none.keras")
-    keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
-    with pytest.raises(ValueError, match="Expected a file that holds a UNet"):
-        ku.load_model(tmp_path / "other.keras")
     (tmp_path / "text.keras").write_text("not an archive")
     with pytest.raises(ValueError, match="text.keras"):
         ku.load_model(tmp_path / "text.keras")

@@ -53,7 +53,9 @@ def loaded(folder):
 
 
 def load_once(path):
-    """The net in a file, as it is now."""
+    """The net in a file, as it is now; of a folder as always."""
+    if not Path(path).is_file():
+        return _load(path)
     facts = Path(path).stat()
     return _loaded_net(Path(path).resolve(), facts.st_size, facts.st_mtime_ns)
 

@@ -48,6 +48,11 @@ def tiny(**changes: Any) -> Config:
     return config_from_dict(values)
 
 
+def averaging(**changes: Any) -> Config:
+    """A tiny configuration whose checkpoints hold all there is: averages too, and each update takes two batches."""
+    return tiny(**{"optimizer_ema_decay": 0.5, "training_accumulate": 2, "training_batch_size": 1, **changes})
+
+
 def quiet(line: str) -> None:
     """Says nothing."""
 

@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, struct_pb2
 from helpers.runs import cells, quiet, tiny
+from helpers.stub_training import stubbed
 
 from keras_unet import pictures, training
 from keras_unet.training import hyperparameters, monitoring
@@ -37,7 +38,8 @@ def plugin(values: Values, tag: str) -> tuple[str, int]:
 def board(tmp_path_factory: pytest.TempPathFactory) -> Values:
     """What a whole run writes."""
     folder = tmp_path_factory.mktemp("runs") / "run"
-    training.run(tiny(training_histograms=True), folder, data=cells(), say=quiet)
+    with stubbed():
+        training.run(tiny(training_histograms=True), folder, data=cells(), say=quiet)
     return written(folder / "tensorboard")
 
 
@@ -81,7 +83,7 @@ def test_each_weight_has_a_histogram_at_each_validation_where_that_is_asked_for(
     assert (left[1:] == right[:-1]).all()
 
 
-def test_no_histogram_is_written_unasked(tmp_path: Path) -> None:
+def test_no_histogram_is_written_unasked(stub_training: None, tmp_path: Path) -> None:
     training.run(tiny(training_steps=3), tmp_path / "run", data=cells(), say=quiet)
     assert not [tag for tag in written(tmp_path / "run" / "tensorboard") if tag.startswith("weights/")]
 

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from helpers.runs import cells, noise, quiet, tiny, tiny_trainer
+from helpers.stub_training import StubTrainer, numbered_batches
 
 from keras_unet import training
 from keras_unet.geometry import Geometry
 from keras_unet.training import failures
 from keras_unet.training.checkpoints import Checkpoints
 from keras_unet.training.config import Config, ConfigError
-from keras_unet.training.loop import DivergedError, Trainer
-from keras_unet.training.split import split
+from keras_unet.training.loop import DivergedError
 
 
 def broken(at: int) -> tf.data.Dataset:
@@ -31,28 +31,26 @@ def test_the_batch_that_broke_the_loss_is_named(accumulate: int, steps: int) -> 
 
 
 def test_a_run_that_diverges_keeps_the_batch_and_the_last_checkpoint(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stub_training: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The fourth update is broken: its batches are 6 and 7, and 7 is the one."""
     config = tiny(training_steps_per_call=1, training_accumulate=2)
-    run, calls = Trainer.run, []
+    run, calls = StubTrainer.run, []
 
-    def breaking(self: Trainer, batches: Any, steps: int) -> float:
+    def breaking(self: StubTrainer, batches: Any, steps: int) -> float:
         calls.append(steps)
         if len(calls) == 4:
             raise DivergedError("Expected a finite loss. Received nan.", 1)
         return run(self, batches, steps)
 
-    monkeypatch.setattr(Trainer, "run", breaking)
+    monkeypatch.setattr(StubTrainer, "run", breaking)
     folder = tmp_path / "run"
     with pytest.raises(
         DivergedError, match=r"Batch 7 is kept in .*diverged-batch-7.npz; the last checkpoint is of step 3"
     ):
         training.run(config, folder, data=cells(), say=quiet)
     assert Checkpoints(folder / "checkpoints").steps()[-1] == 3
-    parts = split(cells(), config.data)
-    batches_from, _ = training.train.build_datasets(config, parts, config.model.geometry)
-    expected = next(batches_from(0).skip(7).as_numpy_iterator())
+    expected = next(numbered_batches(config)(0).skip(7).as_numpy_iterator())
     with np.load(folder / "diverged-batch-7.npz") as kept:
         for name, array in zip(("image", "label", "weight"), expected, strict=True):
             np.testing.assert_array_equal(kept[name], array)
@@ -73,18 +71,18 @@ def test_a_learning_rate_that_is_far_too_large_leaves_the_checkpoint_before(tmp_
 
 
 def test_weights_that_are_not_finite_never_take_the_place_of_the_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stub_training: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Although a ReLU makes 0 of NaN, so that the loss looks well."""
-    run = Trainer.run
+    run = StubTrainer.run
 
-    def breaking(self: Trainer, batches: Any, steps: int) -> float:
+    def breaking(self: StubTrainer, batches: Any, steps: int) -> float:
         loss = run(self, batches, steps)
-        if self.optimizer.iterations == 3:
+        if self.step == 3:
             self.model.weights[0].assign(np.full(self.model.weights[0].shape, np.nan))
         return loss
 
-    monkeypatch.setattr(Trainer, "run", breaking)
+    monkeypatch.setattr(StubTrainer, "run", breaking)
     with pytest.raises(
         DivergedError, match=r"finite weights. Received NaN or infinite ones at step 3. Batch 2 is kept"
     ):
@@ -93,11 +91,13 @@ def test_weights_that_are_not_finite_never_take_the_place_of_the_model(
     assert Checkpoints(tmp_path / "run" / "checkpoints").steps() == [2]
 
 
-def test_a_step_that_does_not_fit_is_told_with_smaller_sizes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def too_large(self: Trainer, batches: Any, steps: int) -> float:
+def test_a_step_that_does_not_fit_is_told_with_smaller_sizes(
+    stub_training: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def too_large(self: StubTrainer, batches: Any, steps: int) -> float:
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor with shape[2,64,32,32]")
 
-    monkeypatch.setattr(Trainer, "run", too_large)
+    monkeypatch.setattr(StubTrainer, "run", too_large)
     with pytest.raises(ConfigError) as caught:
         training.run(tiny(), tmp_path / "run", data=cells(), say=quiet)
     assert str(caught.value) == (

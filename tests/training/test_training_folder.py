@@ -1,11 +1,12 @@
 """Run folders: what a run leaves behind, which folders it refuses, and what is read from them later."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.runs import cells, quiet, tiny
+from helpers.runs import averaging, cells, quiet, tiny
 
 import keras_unet as ku
 from keras_unet import training
@@ -22,7 +23,7 @@ def test_a_run_leaves_its_files_and_its_figures(finished: tuple[Path, dict[str, 
     assert json.loads((folder / "report.json").read_text()) == report
     assert (report["finished"], report["steps"]) == ("all steps done", 6)
     assert {"iou", "dice", "pixel_error", "rand_error", "seg", "touching_pairs"} <= report["validation"].keys()
-    assert training.load_config(folder / "config.toml") == tiny()
+    assert training.load_config(folder / "config.toml") == averaging()
     assert (folder / "data.txt").read_text().splitlines() == [
         "Two squares.",
         "Training on 2 of 3 samples: cells 0, cells 1.",
@@ -33,7 +34,7 @@ def test_a_run_leaves_its_files_and_its_figures(finished: tuple[Path, dict[str, 
 
 def test_a_finished_run_is_not_begun_again(finished: tuple[Path, dict[str, Any]]) -> None:
     with pytest.raises(ConfigError, match="is finished"):
-        training.run(tiny(), finished[0], data=cells(), say=quiet)
+        training.run(averaging(), finished[0], data=cells(), say=quiet)
 
 
 def test_an_unfinished_run_of_another_configuration_is_refused_with_the_difference(tmp_path: Path) -> None:
@@ -45,12 +46,13 @@ def test_an_unfinished_run_of_another_configuration_is_refused_with_the_differen
 
 
 @pytest.mark.parametrize("damage", [lambda config: config.unlink(), lambda config: config.write_text("# half")])
-def test_a_run_whose_configuration_is_lost_is_told_so(damage: Any, tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "run")
-    training.run(tiny(), folder.path, data=cells(), say=quiet)
+def test_a_run_whose_configuration_is_lost_is_told_so(
+    damage: Any, finished: tuple[Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = RunFolder(Path(shutil.copytree(finished[0], tmp_path / "run")))
     damage(folder.config)
     with pytest.raises(ConfigError, match=r"config.toml: Expected the configuration that the run in this folder began"):
-        training.run(tiny(), folder.path, data=cells(), say=quiet)
+        training.run(averaging(), folder.path, data=cells(), say=quiet)
 
 
 def test_a_folder_of_other_files_is_refused_even_to_overwrite(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from helpers.runs import cells, quiet, tiny
+from helpers.stub_training import stubbed
 
 from keras_unet import training
 from keras_unet.training.config import ConfigError
@@ -47,7 +48,8 @@ def test_a_process_that_was_killed_keeps_nobody_out(tmp_path: Path) -> None:
 
 def test_a_run_leaves_no_lock_and_one_that_failed_before_it_began_no_folder(tmp_path: Path) -> None:
     config = tiny(training_steps=1, data_validate=0)
-    training.run(config, tmp_path / "run", data=cells(), say=quiet)
+    with stubbed():
+        training.run(config, tmp_path / "run", data=cells(), say=quiet)
     assert not (tmp_path / "run" / LOCK).exists()
     with pytest.raises(ConfigError, match="num_classes"):
         training.run(tiny(model_num_classes=7), tmp_path / "runs" / "other", data=cells(), say=quiet)

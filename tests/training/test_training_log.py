@@ -35,7 +35,7 @@ def test_a_log_that_was_cut_short_goes_on_without_its_last_lines(tmp_path: Path)
     assert path.read_text().splitlines()[1:] == ["2,0.5,,,,,,,,"]
 
 
-def test_a_log_that_is_gone_is_told_when_the_run_goes_on(tmp_path: Path) -> None:
+def test_a_log_that_is_gone_is_told_when_the_run_goes_on(stub_training: None, tmp_path: Path) -> None:
     config, folder, said = tiny(training_checkpoint_every=2), RunFolder(tmp_path / "run"), []
     training.run(config, folder.path, data=cells(), say=quiet)
     folder.report.unlink()

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.command_line import done
 from helpers.runs import cells, quiet, tiny
-from typer.testing import CliRunner
 
 from keras_unet import training
-from keras_unet.cli import app
 from keras_unet.commands.evaluation import remarks
 from keras_unet.datasets import LabelledImages
 from keras_unet.training import provenance
@@ -92,7 +91,7 @@ def test_a_record_that_is_none_is_told(text: str, tmp_path: Path) -> None:
         provenance.check_data(folder, provenance.provenance(split(cells(), config.data)))
 
 
-def test_a_run_goes_on_with_changed_data_where_that_is_allowed(tmp_path: Path) -> None:
+def test_a_run_goes_on_with_changed_data_where_that_is_allowed(stub_training: None, tmp_path: Path) -> None:
     """The permission makes the configuration no other; the record is then that of the new data."""
     said: list[str] = []
     begun(tmp_path / "run", cells())
@@ -123,8 +122,7 @@ def test_the_state_of_the_code_is_that_of_git(tmp_path: Path, monkeypatch: pytes
 
 def test_a_summary_tells_how_far_a_run_is(tmp_path: Path) -> None:
     folder = begun(tmp_path / "run", cells())
-    told = CliRunner().invoke(app, ["info", str(folder.path)])
-    assert told.stdout.strip() == summarize(folder)
+    assert done("info", folder.path).strip() == summarize(folder)
     lines = summarize(folder).splitlines()
     assert lines[1] == "state     begun, without a checkpoint; 6 steps to go"
     assert lines[2] == "data      synthetic; 2 to train on, 1 to validate on"

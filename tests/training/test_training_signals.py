@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from helpers.resumed_runs import assert_same_run, steps_of
 from helpers.runs import cells, tiny
+from helpers.stub_training import StubTrainer
 
 from keras_unet import training
-from keras_unet.training.loop import Trainer
 from keras_unet.training.stopping import StopRequest
 
 
@@ -19,22 +19,23 @@ from keras_unet.training.stopping import StopRequest
 def test_a_signal_stops_a_run_with_a_checkpoint_of_its_step(
     number: signal.Signals,
     at: int,
-    finished: tuple[Path, dict[str, Any]],
+    stub_training: None,
+    stub_finished: tuple[Path, dict[str, Any]],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Between two lines of the log and at one; the run that goes on ends like one that was never stopped."""
-    folder, said, run, handler = tmp_path / "run", [], Trainer.run, signal.getsignal(number)
+    folder, said, run, handler = tmp_path / "run", [], StubTrainer.run, signal.getsignal(number)
 
-    def until_told(self: Trainer, batches: Any, steps: int) -> float:
+    def until_told(self: StubTrainer, batches: Any, steps: int) -> float:
         loss = run(self, batches, 1)
-        if self.optimizer.iterations == at:
+        if self.step == at:
             os.kill(os.getpid(), number)
         return loss
 
     config = tiny(training_steps_per_call=1, training_checkpoint_every=100)
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "run", until_told)
+        patch.setattr(StubTrainer, "run", until_told)
         with pytest.raises((KeyboardInterrupt, SystemExit)) as ended:
             training.run(config, folder, data=cells(), say=said.append)
     assert ended.type is KeyboardInterrupt if number == signal.SIGINT else ended.value.code == 143
@@ -43,30 +44,34 @@ def test_a_signal_stops_a_run_with_a_checkpoint_of_its_step(
     assert signal.getsignal(number) is handler
     report = training.run(config, folder, data=cells(), say=said.append)
     assert f"Resuming at step {at} of 6." in said
-    assert_same_run(finished, (folder, report))
+    assert_same_run(stub_finished, (folder, report))
 
 
 @pytest.mark.parametrize("at", [3, 6])
 def test_a_signal_cuts_a_validation_short_which_is_made_anew(
-    at: int, finished: tuple[Path, dict[str, Any]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    at: int,
+    stub_training: None,
+    stub_finished: tuple[Path, dict[str, Any]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """In the middle of the run, and at its end."""
-    folder, said, validate = tmp_path / "run", [], Trainer.validate
+    folder, said, validate = tmp_path / "run", [], StubTrainer.validate
 
-    def until_told(self: Trainer, tiles: Any) -> dict[str, float]:
-        if self.optimizer.iterations == at:
+    def until_told(self: StubTrainer, tiles: Any) -> dict[str, float]:
+        if self.step == at:
             os.kill(os.getpid(), signal.SIGTERM)
             assert list(tiles) == []
         return validate(self, tiles)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "validate", until_told)
+        patch.setattr(StubTrainer, "validate", until_told)
         with pytest.raises(SystemExit, match="143"), warnings.catch_warnings(action="ignore"):
             training.run(tiny(training_checkpoint_every=100), folder, data=cells(), say=said.append)
     assert said[-1] == f"Stopped at step {at}. The same command goes on from there."
     assert len((folder / "log.csv").read_text().splitlines()) == 1 + {3: 1, 6: 3}[at]
     report = training.run(tiny(training_checkpoint_every=100), folder, data=cells(), say=said.append)
-    assert_same_run(finished, (folder, report))
+    assert_same_run(stub_finished, (folder, report))
 
 
 def test_a_second_signal_ends_at_once() -> None:

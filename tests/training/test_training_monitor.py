@@ -27,7 +27,7 @@ def with_classes(labels: Any) -> LabelledImages:
 
 @pytest.mark.parametrize(("monitor", "choose", "other"), [("seg", max, "rand_error"), ("rand_error", min, "seg")])
 def test_a_figure_of_whole_images_keeps_the_weights_it_is_best_for(
-    monitor: str, choose: Any, other: str, tmp_path: Path
+    monitor: str, choose: Any, other: str, stub_training: None, tmp_path: Path
 ) -> None:
     config = tiny(training_monitor=monitor, training_steps=60, training_validate_every=15)
     report = training.run(config, tmp_path / "run", data=cells(), say=quiet)
@@ -39,7 +39,7 @@ def test_a_figure_of_whole_images_keeps_the_weights_it_is_best_for(
     assert curve(tmp_path / "run", f"val_{other}") == {}
 
 
-def test_a_resumed_run_takes_the_same_figures_of_whole_images(tmp_path: Path) -> None:
+def test_a_resumed_run_takes_the_same_figures_of_whole_images(stub_training: None, tmp_path: Path) -> None:
     config = tiny(training_monitor="rand_error", training_steps=12)
     training.run(config, tmp_path / "whole", data=cells(), say=quiet)
 
@@ -57,14 +57,12 @@ def test_a_resumed_run_takes_the_same_figures_of_whole_images(tmp_path: Path) ->
 
 
 def test_the_figure_is_that_of_the_whole_image_and_not_of_its_tiles(tmp_path: Path) -> None:
-    """With tiles of 16 pixels a cell of 20 x 12 lies in several."""
-    training.run(
-        tiny(training_monitor="seg", training_input_size=16, training_steps=60, training_validate_every=30),
-        tmp_path / "run",
-        data=cells(),
-        say=quiet,
-    )
+    """With tiles of 16 pixels a cell of 20 x 12 lies in several; of a net with one channel."""
+    course = {"training_input_size": 16, "training_steps": 60, "training_validate_every": 30}
+    config = tiny(training_monitor="seg", model_num_classes=1, **course)
+    training.run(config, tmp_path / "run", data=cells(), say=quiet)
     model = ku.load_model(RunFolder(tmp_path / "run").model)
+    assert model.num_classes == 1
     best = ku.training.evaluate(model, cells().subset([2]), threshold=None, metrics=["seg"])["seg"]
     assert best > 0
     assert max(curve(tmp_path / "run", "val_seg").values()) == pytest.approx(best, abs=1e-5)

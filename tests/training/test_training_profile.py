@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.command_line import done
 from helpers.runs import cells, noise, quiet, tiny, tiny_trainer, weights
-from typer.testing import CliRunner
 
 from keras_unet import training
-from keras_unet.cli import app
 from keras_unet.training import profiling
 from keras_unet.training.config import ConfigError
 from keras_unet.training.loop import Trainer
@@ -101,7 +100,6 @@ def test_the_command_prints_the_share_and_leaves_nothing(tmp_path: Path, monkeyp
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(profiling, "measure", partial(profiling.measure, blocks=1, seconds=0.0))
     changes = [part for change in SMALL for part in ("--set", change)]
-    done = CliRunner().invoke(app, ["train", "synthetic", "--profile", "--out", str(tmp_path / "run"), *changes])
-    assert done.exit_code == 0, done.output
-    assert "Share of the input in a step" in done.stdout
+    said = done("train", "synthetic", "--profile", "--out", tmp_path / "run", *changes)
+    assert "Share of the input in a step" in said
     assert list(tmp_path.iterdir()) == []

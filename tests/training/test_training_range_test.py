@@ -5,10 +5,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from helpers.command_line import done, wrong_use
 from helpers.runs import cells, quiet, tiny
-from typer.testing import CliRunner
 
-from keras_unet.cli import app
 from keras_unet.commands import find_lr, preview
 from keras_unet.training.config import ConfigError, config_from_dict
 from keras_unet.training.optimizers import WarmUpAndDecay
@@ -107,15 +106,12 @@ def test_label_and_weight_lie_where_the_net_sees_them_in_the_image() -> None:
     ],
 )
 def test_wrong_use_ends_in_status_2(arguments: tuple[str, ...], sentence: str) -> None:
-    done = CliRunner().invoke(app, arguments, env={"COLUMNS": "200"})
-    assert done.exit_code == 2
-    assert sentence in done.stderr
+    assert sentence in wrong_use(*arguments)
 
 
 def test_the_preview_of_a_preset_is_a_command_away(tmp_path: Path) -> None:
     out = tmp_path / "new" / "sheet.png"
     changes = ("data.options.size=64", "data.options.count=2", "data.validate=0", "training.input_size=64")
     options = [part for change in changes for part in ("--set", change)]
-    done = CliRunner().invoke(app, ["preview", "synthetic", "--out", str(out), "--tiles", "2", *options])
-    assert done.exit_code == 0, done.output
+    done("preview", "synthetic", "--out", out, "--tiles", "2", *options)
     assert cv2.imread(str(out)).shape == (2 * (64 + 28), 3 * 64 + 2 * 6, 3)

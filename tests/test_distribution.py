@@ -1,6 +1,7 @@
 """Several worker processes, on this machine: the same curve as one, one run folder, an end when a worker is lost.
 
 Every process has a hard time limit and is killed at the end; most of the time goes into starting TensorFlow.
+`test_training_workers` has workers that are threads.
 """
 
 import csv
@@ -116,6 +117,7 @@ def alone(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["cpu", "device"])
 def test_two_workers_train_as_one_and_the_chief_alone_writes(
     config: Path, alone: Path, tmp_path: Path, processes: Processes, place: str
@@ -131,6 +133,7 @@ def test_two_workers_train_as_one_and_the_chief_alone_writes(
     assert len(list((out / "tensorboard").iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_lost_worker_ends_the_run_and_all_of_them_go_on_from_the_checkpoint(
     config: Path, alone: Path, tmp_path: Path, processes: Processes
 ) -> None:

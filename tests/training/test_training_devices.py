@@ -1,43 +1,82 @@
 """Several devices in one process: steps like those of one, batches that they can share."""
 
-import subprocess
-import sys
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from helpers.devices import run_on_two_devices
 
 from keras_unet.training.config import ConfigError
+from keras_unet.training.distribution import check_batch_size
 
-MIRRORED = """
-import sys
-sys.path.insert(0, {tests!r})
-import tensorflow as tf
-two = [tf.config.LogicalDeviceConfiguration()] * 2
-tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+SAME_BATCH = """
 import numpy as np
 from helpers import runs as t
-from keras_unet.training.distribution import choose_strategy
-strategy = choose_strategy(["CPU:0", "CPU:1"])
-assert strategy.num_replicas_in_sync == 2
 alone = t.tiny_trainer(dropout=0.0)
-with strategy.scope():
-    pair = t.tiny_trainer(dropout=0.0)
-losses = [trainer.run(trainer.batches(t.noise()), 3) for trainer in (alone, pair)]
+with pair.scope():
+    shared = t.tiny_trainer(dropout=0.0)
+losses = [trainer.run(trainer.batches(t.noise()), 3) for trainer in (alone, shared)]
 assert abs(losses[0] - losses[1]) < 1e-6, losses
-assert np.abs(t.weights(alone.model) - t.weights(pair.model)).max() < 1e-5
+assert np.abs(t.weights(alone.model) - t.weights(shared.model)).max() < 1e-5
+"""
+
+ACCUMULATED = """
+import keras
+import numpy as np
+from helpers.devices import large
+from helpers.runs import noise, tiny_trainer, weights
+from keras_unet.training.loop import Trainer
+
+def darker(batch):
+    return batch[0] / 2, batch[1], batch[2]
+
+def trainer(accumulate):
+    made = tiny_trainer(dropout=0.0)
+    rule = keras.optimizers.Adam(0.01, use_ema=True, ema_momentum=0.5)
+    return Trainer(made.model, rule, made.loss, accumulate=accumulate, augment=darker)
+
+alone = trainer(1)
+with pair.scope():
+    shared = trainer(3)
+losses = [alone.run(alone.batches(large(3)), 2), shared.run(shared.batches(noise()), 2)]
+assert abs(losses[0] - losses[1]) < 1e-5, losses
+assert np.abs(weights(alone.model) - weights(shared.model)).max() < 1e-5
+latest = weights(shared.model)
+with alone.averaged_weights(), shared.averaged_weights():
+    assert np.abs(weights(alone.model) - weights(shared.model)).max() < 1e-5
+    assert np.abs(weights(shared.model) - latest).max() > 1e-4
+assert np.array_equal(weights(shared.model), latest)
+"""
+
+WARPED = """
+import numpy as np
+from helpers.runs import cells, tiny, weights
+from keras_unet import training
+from keras_unet.training.split import split
+
+def trained(place, accumulate, strategy=None):
+    config = tiny(optimizer_name="sgd", model_dropout=0.0, training_accumulate=accumulate, training_augment_on=place)
+    parts = split(cells(), config.data)
+    trainer = training.train.build_trainer(config, parts.train, strategy)
+    batches_from, _ = training.train.build_datasets(config, parts, trainer.model.geometry, strategy)
+    trainer.run(trainer.batches(batches_from(0)), 3)
+    return weights(trainer.model)
+
+for accumulate in (1, 2):
+    difference = np.abs(trained("cpu", accumulate) - trained("device", accumulate, pair)).max()
+    assert difference < 1e-4, difference
 """
 
 
-def test_two_devices_train_like_one_with_the_same_batch() -> None:
-    script = MIRRORED.format(tests=str(Path(__file__).parents[1]))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_two_devices_train_accumulate_average_and_augment_like_one() -> None:
+    """With the same batch; with the larger batch of three, each augmenting its share of it."""
+    run_on_two_devices(SAME_BATCH, ACCUMULATED)
+
+
+@pytest.mark.slow
+def test_two_devices_warp_their_shares() -> None:
+    run_on_two_devices(WARPED)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused() -> None:
-    from types import SimpleNamespace
-
-    from keras_unet.training.distribution import check_batch_size
-
     with pytest.raises(ConfigError, match="multiple of 4, .* Received 6. Nearest: 4 or 8"):
-        check_batch_size(6, SimpleNamespace(num_replicas_in_sync=4))
+        check_batch_size(6, SimpleNamespace(num_replicas_in_sync=4))  # type: ignore[arg-type]

@@ -1,4 +1,7 @@
-"""A run that is killed: the script that kills many times, once; and a scheduler's polite way."""
+"""A run that is killed: the script that kills many times, once; and a scheduler's polite way.
+
+`test_training_resumed` has a run end half-way in this process.
+"""
 
 import signal
 import subprocess
@@ -13,6 +16,7 @@ from keras_unet.training.checkpoints import Checkpoints
 SCRIPT = Path(__file__).parents[2] / "benchmarks" / "kill_resume.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="forks its runs")
 def test_a_run_that_was_killed_ends_bit_for_bit_like_one_that_was_not() -> None:
     done = subprocess.run([sys.executable, SCRIPT, "--kills", "1"], capture_output=True, text=True, timeout=600)

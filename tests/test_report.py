@@ -10,13 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.command_line import mistake, wrong_use
+from helpers.command_line import done, mistake, wrong_use
 from helpers.runs import cells, quiet, tiny
+from helpers.stub_training import untrained
 from PIL import Image
-from typer.testing import CliRunner
 
 from keras_unet import training
-from keras_unet.cli import app
 from keras_unet.commands.report.page import write_report
 from keras_unet.training.config import ConfigError
 
@@ -86,7 +85,8 @@ def write_data(folder: Path) -> Path:
 def train(out: Path, data: Path, **changes: object) -> Path:
     options = {"data_name": "folder", "data_path": str(data), "data_validate": "1-2"}
     options["data_options"] = {"label_kind": "instances"}
-    training.run(tiny(**{**options, **changes}), out, say=quiet)
+    with untrained():
+        training.run(tiny(**{**options, **changes}), out, say=quiet)
     return out
 
 
@@ -138,8 +138,7 @@ def test_names_of_files_are_shown_as_text(page: Page) -> None:
 
 
 def test_figures_are_those_of_evaluate(page: Page, run: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, ["evaluate", str(run), "--json", str(tmp_path / "figures.json")])
-    assert done.exit_code == 0, done.output
+    done("evaluate", run, "--json", tmp_path / "figures.json")
     evaluated = json.loads((tmp_path / "figures.json").read_text())
     table = page.table("image")
     expected = {"all images": evaluated["figures"]}
@@ -164,9 +163,13 @@ def test_the_worst_image_comes_first_with_six_pictures_of_its_size(page: Page) -
 
 
 def test_of_an_error_the_highest_comes_first(data: Path, tmp_path: Path) -> None:
-    run = train(tmp_path / "run", data, training_monitor="rand_error", training_steps=30)
+    other = Path(shutil.copytree(data, tmp_path / "data"))
+    merged = sorted((other / "labels").iterdir())[2]
+    Image.fromarray((np.asarray(Image.open(merged)) > 0).astype(np.uint8)).save(merged)
+    run = train(tmp_path / "run", other, training_monitor="rand_error")
     page, lacks = report(tmp_path, run)
     errors = [float(row["Rand error"]) for row in list(page.table("image").values())[1:]]
+    assert len(set(errors)) > 1
     assert lacks == []
     assert errors == sorted(errors, reverse=True)
     assert "Highest Rand error first." in page.text

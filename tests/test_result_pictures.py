@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.command_line import done
 from helpers.runs import cells
-from typer.testing import CliRunner
 
 from keras_unet import image_io, pictures
-from keras_unet.cli import app
 from keras_unet.commands.result_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, IGNORED, result_picture, write_pictures
 from keras_unet.datasets import LabelledImages, Sample
 from keras_unet.figures import Scope, judge
@@ -75,9 +74,8 @@ def test_results_on_disk_are_drawn_without_an_image(tmp_path: Path) -> None:
     for folder, ids in (("truth", [[1, 1, 0, 2, 2]] * 3), ("found", [[7, 7, 0, 0, 3]] * 3)):
         (tmp_path / folder).mkdir()
         image_io.write_labels(tmp_path / folder / "t0.tif", np.array(ids, np.int32))
-    arguments = [str(tmp_path / "found"), "--truth", str(tmp_path / "truth"), "--pictures", str(tmp_path / "pictures")]
-    done = CliRunner().invoke(app, ["evaluate", *arguments, "--label-kind", "instances"])
-    assert done.exit_code == 0, done.output
+    arguments = (tmp_path / "found", "--truth", tmp_path / "truth", "--pictures", tmp_path / "pictures")
+    done("evaluate", *arguments, "--label-kind", "instances")
     drawn = image_io.read_image(tmp_path / "pictures" / "000_t0.png")
     truth, found = panels(drawn, 5) if drawn.shape[1] == 2 * 5 + GAP else []
     assert (truth[:, :2] == found[:, :2]).all()

@@ -1,16 +1,15 @@
 """TFRecord shards: the same samples, weights and batches as from memory, whatever is damaged told in one sentence."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.command_line import done
 
-from keras_unet import datasets, training
+from keras_unet import datasets, load_model, training
 from keras_unet.augment import AugmentationSettings
 from keras_unet.commands.shard import shard
 from keras_unet.datasets.base import LabelledImages, Sample
@@ -19,7 +18,9 @@ from keras_unet.geometry import Geometry
 from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
 from keras_unet.shards import write_shards
 from keras_unet.training.config import config_from_dict
+from keras_unet.training.evaluation import evaluate
 from keras_unet.training.provenance import fingerprint
+from keras_unet.training.split import split
 
 NET = Geometry(depth=1)
 TILE = 36
@@ -232,19 +233,25 @@ def test_index_holds_what_a_reader_needs(tmp_path: Path) -> None:
 
 
 def test_a_run_on_shards_is_the_run_on_files(tmp_path: Path) -> None:
-    """Losses, validation while training, and the report's figures of whole images."""
+    """Its loss is that of its weights on batches from memory, its report's figures are those of whole images from
+    memory."""
     sharded(tmp_path / "shards", images())
-    figures = []
-    for data in (images(), datasets.load("shards", tmp_path / "shards")):
-        sections = {
-            "model": {"filters": 2, "depth": 1, "padding": "same"},
-            "training": {"steps": 2, "batch_size": 2, "input_size": 32, "log_every": 1},
-        }
-        out = tmp_path / f"run{len(figures)}"
-        report = training.run(config_from_dict(sections), out, data=data, say=lambda line: None)
-        losses = [float(line.split(",")[1]) for line in (out / "log.csv").read_text().splitlines()[1:]]
-        figures.append([*losses, report["validation"]["mean_iou"], report["validation"]["pixels"]])
-    assert figures[1] == pytest.approx(figures[0], rel=1e-4)
+    sections = {
+        "data": {"name": "shards", "path": str(tmp_path / "shards"), "validate": [4]},
+        "model": {"filters": 2, "depth": 1, "padding": "same", "dropout": 0.0},
+        "training": {"steps": 1, "batch_size": 2, "input_size": 32, "log_every": 1, "augment_on": "device"},
+    }
+    config, out = config_from_dict(sections), tmp_path / "run"
+    report = training.run(config, out, say=lambda line: None)
+    parts = split(images(), config.data)
+    fresh = training.train.build_trainer(config, parts.train)
+    batches_from, _ = training.train.build_datasets(config, parts, fresh.model.geometry)
+    image, label, weight = next(iter(fresh.tiles(batches_from(0))))
+    loss = float((out / "log.csv").read_text().splitlines()[1].split(",")[1])
+    assert loss == pytest.approx(float(fresh.loss(label, fresh.model(image), sample_weight=weight)), rel=1e-4)
+    figures = evaluate(load_model(out / "model.keras"), parts.validate, threshold=report["validation"]["threshold"])
+    for name in ("mean_iou", "pixels", "seg", "rand_error"):
+        assert report["validation"][name] == pytest.approx(figures[name], rel=1e-4), name
 
 
 def test_a_record_that_is_damaged_ends_a_run_with_a_sentence(tmp_path: Path) -> None:
@@ -268,14 +275,7 @@ def test_fingerprints_are_those_of_the_files(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_shards_that_train_reads(tmp_path: Path) -> None:
-    command = [Path(sys.executable).parent / "keras-unet", "shard", "synthetic", "--out", str(tmp_path / "shards")]
-    done = subprocess.run(
-        [*command, "--set", "data.options={count = 2, size = 64, seed = 0}"],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        cwd=tmp_path,
-    )
-    assert done.returncode == 0, done.stderr
+    change = "data.options={count = 2, size = 64, seed = 0}"
+    said = done("shard", "synthetic", "--out", tmp_path / "shards", "--set", change, cwd=tmp_path)
     assert len(datasets.load("shards", tmp_path / "shards")) == 2
-    assert "--set data.name=shards" in done.stdout
+    assert "--set data.name=shards" in said

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.command_line import done
 from helpers.runs import tiny
-from typer.testing import CliRunner
+from helpers.stub_training import untrained
 
-from keras_unet.cli import app
 from keras_unet.commands import segment
 from keras_unet.commands.models import export_details, validated_instances
 from keras_unet.figures import JudgedImage, judge
@@ -129,24 +129,25 @@ def test_an_unfinished_run_cannot_be_tuned(tmp_path: Path) -> None:
         save(run, Tuned(InstanceSettings(), 0.5, 0.5))
 
 
-def test_a_trained_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: Path) -> None:
+def test_a_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: Path) -> None:
     run, small = tmp_path / "run", ["model.filters=2", "model.depth=1", "training.input_size=34", "training.steps=4"]
     small += ["optimizer.warmup_steps=0", "data.options={count=4,size=48}", "training.validate_every=2"]
-    invoke("train", "synthetic", "--out", run, *(part for change in small for part in ("--set", change)))
-    said = invoke("tune", run, "--averaging", "flips")
+    with untrained():
+        done("train", "synthetic", "--out", run, *(part for change in small for part in ("--set", change)))
+    said = done("tune", run, "--averaging", "flips")
     assert "Give them --averaging flips too, with which it was chosen." in said
     assert json.loads((run / "report.json").read_text())["tuned"]["averaging"] == "flips"
-    assert "Give them" not in invoke("tune", run)
+    assert "Give them" not in done("tune", run)
     chosen = json.loads((run / "report.json").read_text())["tuned"]
-    invoke("evaluate", run, "--metrics", "cells", "--json", tmp_path / "a.json")
+    done("evaluate", run, "--metrics", "cells", "--json", tmp_path / "a.json")
     told = json.loads((tmp_path / "a.json").read_text())
     for name in ("threshold", "min_size", "watershed", "depth"):
         assert told["figures"][name] == chosen[name]
     assert told["figures"]["seg"] == pytest.approx(chosen["seg"], abs=1e-4)
-    said = invoke("export", run, tmp_path / "served")
+    said = done("export", run, tmp_path / "served")
     assert f"Signature instances: components above {chosen['components_threshold']:g}, of any size." in said
     assert validated_instances(tmp_path / "served") == validated_instances(run)
-    served = invoke("evaluate", tmp_path / "served", "--data", written(tmp_path), "--label-kind", "instances")
+    served = done("evaluate", tmp_path / "served", "--data", written(tmp_path), "--label-kind", "instances")
     assert f"at threshold {chosen['threshold']:g}" in served
 
 
@@ -157,9 +158,3 @@ def written(folder: Path) -> Path:
     image_io.write_image(folder / "data" / "images" / "a.png", np.where(CELLS > 0, 200, 50).astype(np.uint8))
     image_io.write_labels(folder / "data" / "labels" / "a.png", CELLS)
     return folder / "data"
-
-
-def invoke(*arguments: object) -> str:
-    done = CliRunner().invoke(app, [str(part) for part in arguments])
-    assert done.exit_code == 0, (done.output, done.exception)
-    return done.stdout

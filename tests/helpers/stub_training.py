@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -83,8 +84,8 @@ def load_stub_model(path: Path) -> StubModel:
 class StubTrainer:
     """Stands in for a `Trainer`."""
 
-    def __init__(self, config: Config) -> None:
-        self.model = StubModel(config.model.geometry)
+    def __init__(self, config: Config, model: StubModel | None = None) -> None:
+        self.model = model or StubModel(config.model.geometry)
         weights = self.model.weights
         self.iterations = StubVariable("iterations", np.int64(0))
         self.momenta = [StubVariable("momentum", np.zeros_like(weight.value)) for weight in weights]
@@ -185,4 +186,36 @@ def stubbed() -> Iterator[None]:
         patch.setattr(train, "load_model", load_stub_model)
         for module in (train, whole_images):
             patch.setattr(module, "evaluate", _evaluate)
+        yield
+
+
+class UntrainedNet(StubModel):
+    """A stand-in that is saved, and judged, as a net of the configuration."""
+
+    def __init__(self, config: Config, data: LabelledImages) -> None:
+        super().__init__(config.model.geometry)
+        keras.utils.set_random_seed(config.training.seed)
+        self.net = train._build_model(config, data)
+
+    def save(self, path: Path) -> None:
+        self.net.save(path)
+
+
+@contextmanager
+def untrained() -> Iterator[None]:
+    """Inside, `training.run` trains a stand-in and keeps an untrained net, whose figures are reported.
+
+    For the tests of what is done with a run: its files are those of any other.
+    """
+
+    def build_trainer(config: Config, data: LabelledImages, *_: Any) -> StubTrainer:
+        return StubTrainer(config, UntrainedNet(config, data))
+
+    def of_net(model: UntrainedNet, data: LabelledImages, **options: Any) -> dict[str, Any]:
+        return evaluation.evaluate(model.net, data, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "build_trainer", build_trainer)
+        patch.setattr(train, "build_datasets", stub_datasets)
+        patch.setattr(whole_images, "evaluate", of_net)
         yield

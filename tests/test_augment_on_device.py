@@ -1,6 +1,6 @@
 """`training.augment_on = "device"`: tiles are warped within the step, and are those that the CPU would have made."""
 
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +54,30 @@ def test_images_travel_as_they_were_read() -> None:
 
 @pytest.mark.parametrize("changes", [{}, {"training_accumulate": 2}, {"training_xla": True}])
 def test_training_gives_the_weights_of_the_cpu(changes: dict[str, Any]) -> None:
-    trained = []
-    for place in ("cpu", "device"):
-        trainer, batches_from = prepared(place, **changes)
-        trainer.run(trainer.batches(batches_from(0)), 4)
-        trained.append(weights(trainer.model))
-    assert np.abs(trained[0] - trained[1]).max() < 1e-4
+    """Under XLA those without it; without dropout, whose random numbers differ there."""
+    expected = trained("cpu", changes.get("training_accumulate", 1))
+    assert np.abs(expected - trained("device", **changes)).max() < 1e-4
+
+
+@cache
+def trained(place: str, training_accumulate: int = 1, training_xla: bool = False) -> np.ndarray:
+    changes = {"training_accumulate": training_accumulate, "training_xla": training_xla, "model_dropout": 0.0}
+    trainer, batches_from = prepared(place, **changes)
+    trainer.run(trainer.batches(batches_from(0)), 4)
+    return weights(trainer.model)
 
 
 def test_a_resumed_trainer_sees_the_tiles_of_an_uninterrupted_one() -> None:
-    whole, batches_from = prepared("device")
-    whole.run(whole.batches(batches_from(0)), 2)
-    arrays = snapshot(whole)
-    whole.run(whole.batches(batches_from(2)), 2)
-    resumed, batches_from = prepared("device")
-    restore(resumed, arrays)
-    resumed.run(resumed.batches(batches_from(2)), 2)
-    assert np.abs(weights(whole.model) - weights(resumed.model)).max() < 1e-6
+    trainer, batches_from = prepared("device")
+    batches = trainer.batches(batches_from(0))
+    trainer.run(batches, 2)
+    arrays = snapshot(trainer)
+    trainer.run(batches, 2)
+    uninterrupted = weights(trainer.model)
+    restore(trainer, arrays)
+    assert np.abs(weights(trainer.model) - uninterrupted).max() > 1e-4
+    trainer.run(trainer.batches(batches_from(2)), 2)
+    assert np.abs(weights(trainer.model) - uninterrupted).max() < 1e-6
 
 
 def test_the_batch_that_a_run_diverges_at_holds_tiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_a_resumed_run_takes_the_same_figures_of_whole_images(stub_training: Non
 
 def test_the_figure_is_that_of_the_whole_image_and_not_of_its_tiles(tmp_path: Path) -> None:
     """With tiles of 16 pixels a cell of 20 x 12 lies in several; of a net with one channel."""
-    course = {"training_input_size": 16, "training_steps": 60, "training_validate_every": 30}
+    course = {"training_input_size": 16, "training_steps": 60, "training_validate_every": 60}
     config = tiny(training_monitor="seg", model_num_classes=1, **course)
     training.run(config, tmp_path / "run", data=cells(), say=quiet)
     model = ku.load_model(RunFolder(tmp_path / "run").model)

@@ -5,7 +5,7 @@ Real ones, in processes that exchange gradients, are in `test_distribution`.
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,16 +78,17 @@ def team(monkeypatch: pytest.MonkeyPatch) -> Team:
 
 
 @pytest.fixture
-def trainers(stub_training: None, monkeypatch: pytest.MonkeyPatch) -> list[StubTrainer]:
-    """Those that are built."""
+def trainers(stub_training: None) -> Iterator[list[StubTrainer]]:
+    """Those that are built. Patched within `stub_training`, and so undone before it."""
     built: list[StubTrainer] = []
 
     def build(config: Any, *_: Any) -> StubTrainer:
         built.append(StubTrainer(config))
         return built[-1]
 
-    monkeypatch.setattr(train, "build_trainer", build)
-    return built
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(train, "build_trainer", build)
+        yield built
 
 
 def assert_same_state(one: StubTrainer, other: StubTrainer) -> None:

@@ -105,7 +105,10 @@ class StubTrainer:
 
     @property
     def learning_rate(self) -> float:
-        return self.peak * 0.5 * (1 + math.cos(math.pi * self.step / self.steps))
+        return self._rate(max(self.step - 1, 0))
+
+    def _rate(self, step: int) -> float:
+        return self.peak * 0.5 * (1 + math.cos(math.pi * step / self.steps))
 
     def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         return iter(dataset.as_numpy_iterator())
@@ -120,7 +123,7 @@ class StubTrainer:
         numbers = [float(next(batches)[0].flat[0]) for _ in range(self.accumulate)]
         noise = np.random.default_rng(self.model.generator.value).normal()
         self.model.generator.value[1] += 1
-        rate, losses = self.learning_rate, []
+        rate, losses = self._rate(self.step), []
         for weight, momentum in zip(self.model.weights, self.momenta, strict=True):
             places = np.arange(weight.value.size).reshape(weight.shape)
             wanted = np.mean([np.sin(number + places) for number in numbers], axis=0) + noise

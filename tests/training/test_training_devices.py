@@ -47,6 +47,25 @@ with alone.averaged_weights(), shared.averaged_weights():
 assert np.array_equal(weights(shared.model), latest)
 """
 
+CLIPPED = """
+import keras
+import numpy as np
+from helpers.runs import noise, tiny_trainer, weights
+
+def moved(accumulate):
+    trainer = tiny_trainer(keras.optimizers.SGD(1.0, global_clipnorm=0.05), accumulate, dropout=0.0)
+    before = weights(trainer.model)
+    trainer.run(trainer.batches(noise()), 1)
+    return weights(trainer.model) - before
+
+for accumulate in (1, 2):
+    alone = moved(accumulate)
+    with pair.scope():
+        shared = moved(accumulate)
+    assert abs(np.linalg.norm(alone) - 0.05) < 1e-6, np.linalg.norm(alone)
+    assert np.abs(alone - shared).max() < 1e-6, np.linalg.norm(shared)
+"""
+
 WARPED = """
 import numpy as np
 from helpers.runs import cells, tiny, weights
@@ -67,9 +86,9 @@ for accumulate in (1, 2):
 """
 
 
-def test_two_devices_train_accumulate_average_and_augment_like_one() -> None:
-    """With the same batch; with the larger batch of three, each augmenting its share of it."""
-    run_on_two_devices(SAME_BATCH, ACCUMULATED)
+def test_two_devices_train_accumulate_average_augment_and_clip_like_one() -> None:
+    """With the same batch; with the larger batch of three, each augmenting its share of it; with clipped gradients."""
+    run_on_two_devices(SAME_BATCH, ACCUMULATED, CLIPPED)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ def test_the_log_has_a_line_at_each_stop_and_figures_at_each_validation(
     assert [line["step"] for line in lines] == ["2", "3", "4", "6"]
     assert [bool(line["val_mean_iou"]) for line in lines] == [False, True, False, True]
     rates = [float(line["learning_rate"]) for line in lines]
-    assert rates == pytest.approx([0.005 * (1 + np.cos(np.pi * int(line["step"]) / 6)) for line in lines])
+    assert rates == pytest.approx([0.005 * (1 + np.cos(np.pi * step / 6)) for step in (1, 2, 3, 5)]), "steps from 0"
 
 
 def test_a_log_that_was_cut_short_goes_on_without_its_last_lines(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
@@ -23,3 +24,17 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data: set KERAS_UNET_DATA to its folder ({folder} does not exist)")
     return folder
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep the tests of a folder, which share nets, exports and servers, in one process, as those of a file are."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFolder(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path, _, _ = nodeid.partition("::")
+            folders = Path(path).parts[:-1]
+            return folders[1] if len(folders) > 1 else path
+
+    return ByFolder(config, log)

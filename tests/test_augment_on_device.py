@@ -52,7 +52,14 @@ def test_images_travel_as_they_were_read() -> None:
     assert (cut.image.dtype, cut.label.dtype, cut.weight.dtype) == (tf.uint8, tf.int32, tf.float32)
 
 
-@pytest.mark.parametrize("changes", [{}, {"training_accumulate": 2}, {"training_xla": True}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, marks=pytest.mark.slow),
+        {"training_accumulate": 2},
+        pytest.param({"training_xla": True}, marks=pytest.mark.slow),
+    ],
+)
 def test_training_gives_the_weights_of_the_cpu(changes: dict[str, Any]) -> None:
     """Under XLA those without it; without dropout, whose random numbers differ there."""
     expected = trained("cpu", changes.get("training_accumulate", 1))

@@ -74,7 +74,7 @@ def test_skips_are_centre_cropped_as_in_figure_1(paper: UNet) -> None:
         {"normalization": "group", "residual": True},
         {"num_classes": 1, "dropout": 0.0},
         {"num_classes": 5, "depth": 1},
-        {"input_shape": (None, None, 4), "depth": 3},
+        pytest.param({"input_shape": (None, None, 4), "depth": 3}, marks=pytest.mark.slow),
     ],
 )
 def test_open_nets_give_the_computed_size_and_train(changes: dict[str, Any]) -> None:

@@ -18,7 +18,7 @@ from keras_unet.training.split import split
 @pytest.mark.parametrize(
     ("rule", "parts"),
     [
-        (lambda: keras.optimizers.Adam(0.01), 3),
+        pytest.param(lambda: keras.optimizers.Adam(0.01), 3, marks=pytest.mark.slow),
         (lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.05), 2),
     ],
 )

@@ -58,12 +58,11 @@ def moved(accumulate):
     trainer.run(trainer.batches(noise()), 1)
     return weights(trainer.model) - before
 
-for accumulate in (1, 2):
-    alone = moved(accumulate)
-    with pair.scope():
-        shared = moved(accumulate)
-    assert abs(np.linalg.norm(alone) - 0.05) < 1e-6, np.linalg.norm(alone)
-    assert np.abs(alone - shared).max() < 1e-6, np.linalg.norm(shared)
+alone = moved(ACCUMULATE)
+with pair.scope():
+    shared = moved(ACCUMULATE)
+assert abs(np.linalg.norm(alone) - 0.05) < 1e-6, np.linalg.norm(alone)
+assert np.abs(alone - shared).max() < 1e-6, np.linalg.norm(shared)
 """
 
 WARPED = """
@@ -86,14 +85,14 @@ for accumulate in (1, 2):
 """
 
 
-def test_two_devices_train_accumulate_average_augment_and_clip_like_one() -> None:
-    """With the same batch; with the larger batch of three, each augmenting its share of it; with clipped gradients."""
-    run_on_two_devices(SAME_BATCH, ACCUMULATED, CLIPPED)
+def test_two_devices_train_and_clip_like_one() -> None:
+    run_on_two_devices(SAME_BATCH, "ACCUMULATE = 1", CLIPPED)
 
 
 @pytest.mark.slow
-def test_two_devices_warp_their_shares() -> None:
-    run_on_two_devices(WARPED)
+def test_two_devices_accumulate_average_augment_and_warp_like_one() -> None:
+    """With the larger batch of three, each augmenting its share of it; with clipped sums; with tiles warped on each."""
+    run_on_two_devices(ACCUMULATED, "ACCUMULATE = 2", CLIPPED, WARPED)
 
 
 def test_a_batch_that_devices_cannot_share_is_refused() -> None:

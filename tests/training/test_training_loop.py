@@ -36,6 +36,7 @@ def test_a_loss_that_is_not_finite_stops_with_a_sentence() -> None:
         trainer.run(trainer.batches(noise()), 5)
 
 
+@pytest.mark.slow
 def test_float16_scales_its_loss_and_trains() -> None:
     optimizer = build_optimizer(tiny().optimizer, 10, "mixed_float16")
     assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer)

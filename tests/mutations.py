@@ -80,7 +80,7 @@ MUTATIONS = (
         "keras_unet/tile_warp.py",
         "pixel_noise(image.shape[1:].as_list(), cut.drawn.noise_seed)",
         "pixel_noise(image.shape[1:].as_list(), 0 * cut.drawn.noise_seed)",
-        "augment",
+        "augment/test_gray_values.py",
     ),
     Mutation(
         "pipeline",
@@ -96,7 +96,7 @@ MUTATIONS = (
         "keras_unet/pipeline.py",
         "return element(batch * batch_size + worker * share + number % share)",
         "return element(batch * batch_size + number % share)",
-        "test_pipeline.py",
+        "test_shards.py",
     ),
     Mutation(
         "tiling",
@@ -113,6 +113,14 @@ MUTATIONS = (
         "connectivity=4, ltype=cv2.CV_32S)\n    return np.asarray(labels",
         "connectivity=8, ltype=cv2.CV_32S)\n    return np.asarray(labels",
         "instances",
+    ),
+    Mutation(
+        "metrics",
+        "ignored pixels count",
+        "keras_unet/metrics.py",
+        "cell = tf.where(tf.equal(labels, self.ignore_label), -1, cell)",
+        "cell = tf.where(tf.equal(labels, self.ignore_label), cell, cell)",
+        "test_metrics.py",
     ),
     Mutation(
         "metrics",
@@ -176,7 +184,7 @@ MUTATIONS = (
         "training/checkpoints.py",
         '**{f"random/{index}": variable for index, variable in enumerate(others)},',
         "",
-        "training",
+        "training/test_training_resumed.py",
     ),
     Mutation(
         "export",

@@ -231,7 +231,8 @@ def _learning_rates(rule: keras.optimizers.Optimizer) -> Callable[[int], Any]:
     """The learning rate by the number of the update, counted from 0."""
     rate = rule.get_config()["learning_rate"]
     if isinstance(rate, dict):
-        return keras.optimizers.schedules.deserialize(rate)
+        schedule: Callable[[int], Any] = keras.optimizers.schedules.deserialize(rate)
+        return schedule
     return lambda update: rule.learning_rate
 
 

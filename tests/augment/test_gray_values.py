@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.augmentation import NO_GRAY, SEED, drawn, example
+from helpers.augmentation import NO_GRAY, SEED, drawn, example, still
 
 from keras_unet import augment, variation
 from keras_unet.augment import AugmentationSettings, TileAugmenter
@@ -38,6 +38,19 @@ def test_noise_is_the_same_compiled_and_not_and_differs_by_seed():
     np.testing.assert_allclose(compiled([64, 60, 1], tf.constant([1, 2])), fields[0], atol=1e-6)
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert abs(np.corrcoef(fields[one].ravel(), fields[other].ravel())[0, 1]) < 0.05
+
+
+def test_each_tile_has_the_noise_of_its_draw():
+    settings = AugmentationSettings(**{**NO_GRAY, "noise": 0.04})
+    augmenter = TileAugmenter(settings, input_size=(48, 48), value_range=(0.0, 255.0), jit_compile=False)
+    flat = (np.full((60, 60, 1), 128, np.uint8), np.zeros((60, 60), np.int32), np.ones((60, 60), np.float32))
+    tiles = []
+    for seed in ([1, 2], [1, 3], [1, 2]):
+        draw = still()._replace(gray=tf.constant([1.0, 1.0, 0.0, 0.04]), noise_seed=tf.constant(seed))
+        tiles.append(augmenter.apply(*flat, centre=np.float32((30, 30)), drawn=draw)[0].numpy().ravel())
+    np.testing.assert_array_equal(tiles[0], tiles[2])
+    assert tiles[0].std() == pytest.approx(0.04 * 255, rel=0.1)
+    assert abs(np.corrcoef(tiles[0], tiles[1])[0, 1]) < 0.1
 
 
 def test_gray_variation_is_relative_to_the_value_range():

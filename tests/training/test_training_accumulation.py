@@ -18,8 +18,9 @@ from keras_unet.training.split import split
 @pytest.mark.parametrize(
     ("rule", "parts"),
     [
+        (lambda: keras.optimizers.SGD(0.1, momentum=0.9), 2),
+        pytest.param(lambda: keras.optimizers.SGD(0.1, global_clipnorm=0.05), 2, marks=pytest.mark.slow),
         pytest.param(lambda: keras.optimizers.Adam(0.01), 3, marks=pytest.mark.slow),
-        (lambda: keras.optimizers.SGD(0.1, momentum=0.9, global_clipnorm=0.05), 2),
     ],
 )
 def test_an_update_equals_that_of_the_larger_batch(rule: Any, parts: int) -> None:

@@ -84,6 +84,10 @@ class _Package(ModuleType):
         if name in __all__ or not isinstance(value, ModuleType):
             super().__setattr__(name, value)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle by name, as pickling libraries do with plain modules."""
+        return import_module, (self.__name__,)
+
 
 sys.modules[__name__].__class__ = _Package
 import_module("keras_unet.keras_registration").register_when_keras_is_imported()

@@ -47,10 +47,11 @@ class StandIn:
 
 def register_when_keras_is_imported() -> None:
     """Register the stand-ins: at once if Keras is imported, else when it is."""
-    keras = sys.modules.get("keras")
-    if keras is None:
+    if sys.modules.get("keras") is None:
         sys.meta_path.insert(0, _KerasFinder())
-    else:
+        return
+    keras = import_module("keras")  # waits for another thread that imports it
+    if hasattr(keras, "saving"):  # else it is Keras that imports us
         _register(keras)
 
 
@@ -61,18 +62,25 @@ def _register(keras: ModuleType) -> None:
 
 
 class _KerasFinder(MetaPathFinder):
-    """Finds Keras once, as Python would without it, and registers the stand-ins after the module is executed."""
+    """Finds Keras as Python would without it, registers the stand-ins once the module is executed, and is gone then."""
+
+    _asking = False
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        if name != "keras":
+        if name != "keras" or self._asking:
             return None
-        sys.meta_path.remove(self)
-        spec = find_spec(name)
+        self._asking = True
+        try:
+            spec = find_spec(name)
+        finally:
+            self._asking = False
         if spec is not None and spec.loader is not None:
             execute = spec.loader.exec_module
 
             def execute_and_register(module: ModuleType) -> None:
                 execute(module)
+                if self in sys.meta_path:
+                    sys.meta_path.remove(self)
                 _register(module)
 
             spec.loader.exec_module = execute_and_register  # type: ignore[method-assign]

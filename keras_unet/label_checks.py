@@ -50,6 +50,7 @@ def check_probability(probability: npt.ArrayLike) -> npt.NDArray[np.float32] | n
     Raises:
         ValueError: not numbers, NaN, or values outside [0, 1].
     """
+    refuse_path(probability, "keras_unet.image_io.read_image reads a file")
     array = np.asarray(probability)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"Expected probabilities as real numbers. Received {array.dtype}.")

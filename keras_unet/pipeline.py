@@ -214,7 +214,9 @@ def validation_dataset(
     input_size, batch_size = whole_number(input_size, "input_size"), whole_number(batch_size, "batch_size", 1)
     output_size = geometry.output_size(input_size)
     channels = examples.channels if isinstance(examples, ExampleSource) else examples[0].image.shape[-1]
-    scale = _tile_pixels_per_image_pixel(_sizes(examples), output_size)
+    sizes = _sizes(examples)
+    count = sum(-(-height // output_size) * -(-width // output_size) for height, width in sizes)
+    scale = np.float32(count * output_size**2 / sum(height * width for height, width in sizes))
 
     def tiles() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]]:
         for example in examples:
@@ -229,12 +231,8 @@ def validation_dataset(
         tf.TensorSpec((output_size, output_size), tf.float32),
     )
     dataset = tf.data.Dataset.from_generator(tiles, output_signature=signature)
+    dataset = dataset.apply(tf.data.experimental.assert_cardinality(count))  # else Keras warns that it ran out of data
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
-
-
-def _tile_pixels_per_image_pixel(sizes: Sequence[tuple[int, int]], output_size: int) -> np.float32:
-    tiles = sum(-(-height // output_size) * -(-width // output_size) for height, width in sizes)
-    return np.float32(tiles * output_size**2 / sum(height * width for height, width in sizes))
 
 
 def _plain_tile(

@@ -1,6 +1,7 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015) as a functional Keras model."""
 
 import json
+import lzma
 import os
 import zipfile
 import zlib
@@ -16,6 +17,7 @@ from keras_unet.geometry import Geometry, Padding, Upsampling
 
 _OF_RUN = "model.keras"  # the file of a run folder that holds its model
 
+_OF_DAMAGE = OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError  # what reading a damaged archive raises
 _LONGEST_CONFIG = 2**20  # bytes; that of a UNet has some hundred, of a compiled one some thousand
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -51,7 +53,8 @@ class UNet(keras.Model):
         upsampling: `"transposed"` (2x2 up-convolution) or `"bilinear"`.
         value_range: `(low, high)` of the raw pixels, measured on the training data; mapped to -1 … 1.
         training_tile: Height and width in pixels of the tiles that the net is trained on; by default those of
-            `input_shape`. `predict` and export take such tiles where the result depends on them (`"group"`).
+            `input_shape`. `predict` and export take such tiles, or the nearest that tile an image, where the result
+            depends on them (`"group"`).
         dtype: Name of the dtype policy of the layers: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`; None takes
             Keras' global policy. Rescaling and logits stay float32.
         name: Name of the model.
@@ -101,7 +104,7 @@ class UNet(keras.Model):
             "residual": residual,
             "upsampling": upsampling,
             "value_range": (low, high),
-            "training_tile": training_tile and whole_number(training_tile, "training_tile", 1),
+            "training_tile": None if training_tile is None else whole_number(training_tile, "training_tile", 1),
             "dtype": dtype or keras.config.dtype_policy().name,
         }
         with blocks.dtype_policy(config["dtype"]):
@@ -197,7 +200,8 @@ def load_model(path: str | os.PathLike[str], compile: bool = False) -> UNet:
         )
     _check_holds_unet(file)
     try:
-        model: UNet = keras.saving.load_model(file, compile=compile)
+        known = {keras.saving.get_registered_name(UNet): UNet}
+        model: UNet = keras.saving.load_model(file, custom_objects=known, compile=compile)
     except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
         raise ValueError(f"Expected a .keras file. Received {str(file)!r}, which cannot be read: {error}") from None
     return model
@@ -207,9 +211,12 @@ def _check_holds_unet(file: Path) -> None:
     """Refuse a file by its configuration alone: to build a model of another kind may run what its file says."""
     try:
         with zipfile.ZipFile(file) as archive, archive.open("config.json") as stream:
-            config = json.loads(stream.read(_LONGEST_CONFIG))
+            text = stream.read(_LONGEST_CONFIG + 1)
+        if len(text) > _LONGEST_CONFIG:
+            raise ValueError(f"its configuration is longer than {_LONGEST_CONFIG} bytes")
+        config = json.loads(text)
         kind = config["registered_name"] or config["class_name"]
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except (*_OF_DAMAGE, zlib.error, lzma.LZMAError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"Expected a .keras file. Received {str(file)!r}, which is damaged or something else: {error}."
         ) from None

@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
+from keras_unet.arguments import refuse_path
+
 _FIRST, _LAST, _ALL = slice(None, -1), slice(1, None), slice(None)
 
 # A pixel and one of the four 8-neighbours that precede it in reading order: left, above left, above, above right.
@@ -202,6 +204,7 @@ def _compact(labels: NDArray[Any]) -> NDArray[np.int32]:
 
 
 def _checked(labels: ArrayLike) -> NDArray[Any]:
+    refuse_path(labels, "keras_unet.image_io.read_labels reads a file")
     array = np.asarray(labels)
     if array.dtype == bool:
         raise ValueError("Expected instance ids. Received a bool mask: number its objects (scipy.ndimage.label).")

@@ -85,9 +85,36 @@ def test_a_model_of_another_kind_is_refused_before_it_is_built(tmp_path: Path, m
         ku.load_model(tmp_path / "other.keras")
 
 
-@pytest.mark.parametrize("config", ["{", "[]", '"UNet"', "{}", '{"class_name": "UNet"', " " * 2**20 + "{}"])
+@pytest.mark.parametrize(
+    "config", ["{", "[]", '"UNet"', "{}", '{"class_name": "UNet"', " " * 2**20 + "{}", "[" * 200_000]
+)
 def test_a_configuration_that_is_none_is_refused(config: str, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "odd.keras", "w") as archive:
         archive.writestr("config.json", config)
     with pytest.raises(ValueError, match=r"Expected a \.keras file. Received '.*odd.keras', which is damaged"):
         ku.load_model(tmp_path / "odd.keras")
+
+
+PATIENT = """
+import importlib.util, threading, sys
+{first}
+import keras_unet
+{second}
+import keras
+print(type(keras.saving.load_model(sys.argv[1], compile=False)).__name__)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("", "importlib.util.find_spec('keras')"),  # as libraries ask whether it is installed
+        ("threading.Thread(target=__import__, args=['keras']).start()\nwhile 'keras' not in sys.modules: pass", ""),
+    ],
+)
+def test_keras_may_be_looked_for_or_imported_by_a_thread(first: str, second: str, tmp_path: Path) -> None:
+    ku.UNet((None, None, 1), filters=2, depth=1).save(tmp_path / "m.keras")
+    code = PATIENT.format(first=first, second=second)
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "m.keras"], capture_output=True, text=True)
+    assert done.stdout.strip() == "UNet", done.stderr[-2000:]

@@ -1,5 +1,6 @@
 """What `ku.` holds: the listed names, whatever was imported before."""
 
+import pickle
 import sys
 from importlib import import_module
 from pkgutil import iter_modules
@@ -31,3 +32,7 @@ def test_every_listed_name_is_there() -> None:
     held = {name: getattr(ku, name) for name in ku.__all__}
     assert None not in held.values()
     assert {"geometry", "training"} <= {name for name, value in held.items() if isinstance(value, ModuleType)}
+
+
+def test_the_package_is_pickled_by_its_name() -> None:
+    assert pickle.loads(pickle.dumps(ku)) is ku

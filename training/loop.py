@@ -229,10 +229,9 @@ class Trainer:
 
 def _learning_rates(rule: keras.optimizers.Optimizer) -> Callable[[int], Any]:
     """The learning rate by the number of the update, counted from 0."""
-    rate = rule.get_config()["learning_rate"]
-    if isinstance(rate, dict):
-        schedule: Callable[[int], Any] = keras.optimizers.schedules.deserialize(rate)
-        return schedule
+    schedule = rule._learning_rate  # public is its value at the next update alone
+    if isinstance(schedule, keras.optimizers.schedules.LearningRateSchedule):
+        return lambda update: schedule(update)
     return lambda update: rule.learning_rate
 
 

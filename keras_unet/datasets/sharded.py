@@ -7,6 +7,7 @@ it was.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, overload
@@ -272,7 +273,7 @@ def _read_index(folder: str) -> dict[str, Any]:
         if key not in index or not isinstance(index[key], kind):
             raise ValueError(f"{path}: Expected {key} as keras-unet shard writes it. Received {_shown(index, key)}.")
     for name in index["shards"]:
-        if not isinstance(name, str) or name in ("", ".", "..") or name != os.path.basename(name):
+        if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
             raise ValueError(f"{path}: Expected names of shards in its folder. Received {name!r}.")
     return dict(index)
 

@@ -1,8 +1,10 @@
 """Ctrl-C and SIGTERM: a checkpoint of that very step, a validation cut short, an end at once for who asks twice."""
 
+import gc
 import os
 import signal
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,15 @@ def test_a_signal_cuts_a_validation_short_which_is_made_anew(
     assert_same_run(stub_finished, (folder, report))
 
 
-def test_a_second_signal_ends_at_once() -> None:
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    """In whose callbacks, which tools of tests have, Python would swallow an interrupt."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def test_a_second_signal_ends_at_once(no_garbage_collection: None) -> None:
     with StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop

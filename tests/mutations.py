@@ -200,7 +200,7 @@ MUTATIONS = (
         "export/client/pieces.py",
         "slice(first - start, last - start)",
         "slice(0, last - first)",
-        "client",
+        "client/test_client_pieces.py",
     ),
     Mutation(
         "client",

@@ -17,5 +17,5 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def nets_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else each call of the command loads its net, and compiles the prediction of it, anew."""
+    """Else each call of the command loads its net, and compiles the prediction of it, again."""
     monkeypatch.setattr(unet, "load_model", load_once)

@@ -51,7 +51,7 @@ def _net_segmenter(model, tile, output, batch_size=1, averaging="none"):
 
 @pytest.fixture(autouse=True)
 def nets_are_loaded_and_compiled_once(monkeypatch):
-    """Else each call loads the net or its export, and compiles the net for the size of its image, anew."""
+    """Else each call loads the net or its export, and compiles the net for the size of its image, again."""
     monkeypatch.setattr(tf.saved_model, "load", nets.loaded)
     monkeypatch.setattr(unet, "load_model", nets.load_once)
     for module in (streaming, command):

@@ -1,4 +1,4 @@
-"""Exact resume: a run that goes on ends like one that was never interrupted, its model made anew if need be.
+"""Exact resume: a resumed run ends like one that was never interrupted, its model written again if need be.
 
 Of nets that train, with averaged weights and updates of two batches: arithmetic is the point here.
 """

@@ -25,7 +25,7 @@ COUNT = 2
 
 
 class Team:
-    """Sums over workers, as TensorFlow takes them; a worker that is gone is told as TensorFlow tells it."""
+    """Sums over workers, as TensorFlow takes them; a lost worker raises what TensorFlow raises."""
 
     def __init__(self) -> None:
         self.me = threading.local()

@@ -31,6 +31,7 @@ def describe(
     description = {
         "format": 1,
         "input": {"dtype": serving.input_dtype, "channels": model.channels, "value_range": list(model.value_range)},
+        "normalizes_images": model.normalizes_images,
         "num_classes": model.num_classes,
         "class_names": list(class_names),
         "geometry": _geometry(model.geometry),

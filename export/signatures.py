@@ -13,6 +13,8 @@ from typing import Any
 import tensorflow as tf
 
 from keras_unet.forward import Forward, classes, probabilities
+from keras_unet.image_statistics import BY_STATISTICS
+from keras_unet.pixel_normalization import statistics_of
 from keras_unet.tiling import Tiler
 from keras_unet.unet import UNet
 
@@ -22,6 +24,8 @@ INPUT_DTYPES = ("float32", "uint8", "uint16", "int16")
 MAX_CLASSES = 255
 
 Tensors = dict[str, tf.Tensor]
+
+_STATISTICS = tf.TensorSpec(None, tf.float32, name="statistics")
 
 
 @dataclass(frozen=True)
@@ -59,13 +63,14 @@ def module_with_signatures(
     module = tf.Module()
     module.weights = [weight.value for weight in model.weights]
     images = _Images(model, serving)
-    functions = {
-        "serving_default": _from_images(images.probabilities, "probabilities", serving),
-        "classes": _from_images(images.classes, "classes", serving),
-        "description": _description(json.dumps(description, ensure_ascii=False)),
-    }
-    if model.channels in (1, 3) and serving.input_dtype != "int16":  # which PNG has not
-        functions["image_bytes"] = _from_files(images)
+    functions = {"description": _description(json.dumps(description, ensure_ascii=False))}
+    # A piece of an image does not show the statistics by which the whole image is normalised.
+    for given in (False, True) if model.normalizes_images else (False,):
+        suffix = BY_STATISTICS if given else ""
+        functions[f"serving_default{suffix}"] = _from_images(images.probabilities, "probabilities", serving, given)
+        functions[f"classes{suffix}"] = _from_images(images.classes, "classes", serving, given)
+        if model.channels in (1, 3) and serving.input_dtype != "int16":  # which PNG has not
+            functions[f"image_bytes{suffix}"] = _from_files(images, given)
     if serving.threshold is not None:
         objects = partial(images.instances, threshold=serving.threshold)
         functions["instances"] = _from_images(objects, "instances", serving)
@@ -87,20 +92,34 @@ def checked_images(images: tf.Tensor, channels: int) -> tf.Tensor:
         return tf.ensure_shape(tf.identity(images), (None, None, None, channels))
 
 
+def checked_statistics(statistics: tf.Tensor, count: tf.Tensor, channels: int) -> tf.Tensor:
+    """Means and standard deviations of `count` images as `(count, 2, channels)`; INVALID_ARGUMENT if they are not."""
+    shape = tf.shape(statistics)
+    expected = f"statistics of shape (batch, 2, {channels})"
+    first_three = tf.concat([shape, [0] * 3], axis=0)[:3]
+    legal = (tf.size(shape) == 3) & tf.reduce_all(first_three == [count, 2, channels])
+    with encoded.required(legal, expected, ["shape (", _listed(shape), ")"]):
+        statistics = tf.ensure_shape(tf.identity(statistics), (None, 2, channels))
+    positive = tf.reduce_all(tf.math.is_finite(statistics)) & tf.reduce_all(statistics[:, 1] > 0.0)
+    with encoded.required(positive, "finite statistics with positive standard deviations", ["others"]):
+        return tf.identity(statistics)
+
+
 class _Images:
     """What a net makes of `(batch, height, width, channels)` images."""
 
     def __init__(self, model: UNet, serving: Serving) -> None:
         self.channels = model.channels
         self.serving = serving
+        self._normalizes_images = model.normalizes_images
         self._probabilities = probabilities(model, serving.averaging)
         self._classes = classes(model, serving.averaging)
 
-    def probabilities(self, images: tf.Tensor) -> tf.Tensor:
-        return self._tiled(images, *self._probabilities)
+    def probabilities(self, images: tf.Tensor, statistics: tf.Tensor | None = None) -> tf.Tensor:
+        return self._tiled(images, *self._probabilities, statistics)
 
-    def classes(self, images: tf.Tensor) -> tf.Tensor:
-        return self._tiled(images, *self._classes)
+    def classes(self, images: tf.Tensor, statistics: tf.Tensor | None = None) -> tf.Tensor:
+        return self._tiled(images, *self._classes, statistics)
 
     def instances(self, images: tf.Tensor, threshold: float) -> tf.Tensor:
         def is_cell(tiles: tf.Tensor) -> tf.Tensor:
@@ -118,27 +137,38 @@ class _Images:
             lambda: tf.zeros(tf.shape(cells), tf.int32),  # no images, no shape to stack by
         )
 
-    def _tiled(self, images: tf.Tensor, forward: Forward, pixel: tf.TensorSpec) -> tf.Tensor:
-        return self.serving.tiler(checked_images(images, self.channels), forward, pixel)
+    def _tiled(
+        self, images: tf.Tensor, forward: Forward, pixel: tf.TensorSpec, statistics: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        images = checked_images(images, self.channels)
+        if statistics is not None:
+            statistics = checked_statistics(statistics, tf.shape(images)[0], self.channels)
+        elif self._normalizes_images:
+            statistics = statistics_of(images)
+        return self.serving.tiler(images, forward, pixel, statistics)
 
 
 def _from_images(
-    segment: Callable[[tf.Tensor], tf.Tensor], output: str, serving: Serving
+    segment: Callable[..., tf.Tensor], output: str, serving: Serving, given_statistics: bool = False
 ) -> tf.types.experimental.PolymorphicFunction:
-    def signature(images: tf.Tensor) -> Tensors:
-        return {output: segment(images)}
+    def signature(images: tf.Tensor, *statistics: tf.Tensor) -> Tensors:
+        return {output: segment(images, *statistics)}
 
-    return _function(signature, tf.TensorSpec(None, serving.input_dtype, name="images"))
+    def by_statistics(images: tf.Tensor, statistics: tf.Tensor) -> Tensors:
+        return signature(images, statistics)
+
+    spec = tf.TensorSpec(None, serving.input_dtype, name="images")
+    return _function(by_statistics, spec, _STATISTICS) if given_statistics else _function(signature, spec)
 
 
-def _from_files(images: _Images) -> tf.types.experimental.PolymorphicFunction:
+def _from_files(images: _Images, given_statistics: bool) -> tf.types.experimental.PolymorphicFunction:
     bits = 8 if images.serving.input_dtype == "uint8" else 16
     limits = encoded.Limits(images.channels, bits, images.serving.max_pixels)
     text, size = tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int32)
     results = {"label_png_bytes": text, "probability_png_bytes": text, "height": size, "width": size}
 
-    def one(file: tf.Tensor) -> Tensors:
-        answer = images.probabilities(encoded.decode(file, limits)[None])[0]
+    def one(file: tf.Tensor, *statistics: tf.Tensor) -> Tensors:
+        answer = images.probabilities(encoded.decode(file, limits)[None], *(part[None] for part in statistics))[0]
         height, width = tf.unstack(tf.shape(answer)[:2])
         return {
             "label_png_bytes": encoded.label_png(answer),
@@ -150,7 +180,13 @@ def _from_files(images: _Images) -> tf.types.experimental.PolymorphicFunction:
     def signature(image_bytes: tf.Tensor) -> Tensors:
         return dict(tf.map_fn(one, _listed_files(image_bytes), parallel_iterations=1, fn_output_signature=results))
 
-    return _function(signature, tf.TensorSpec(None, tf.string, name="image_bytes"))
+    def by_statistics(image_bytes: tf.Tensor, statistics: tf.Tensor) -> Tensors:
+        files = _listed_files(image_bytes)
+        each = files, checked_statistics(statistics, tf.size(files), images.channels)
+        return dict(tf.map_fn(lambda pair: one(*pair), each, parallel_iterations=1, fn_output_signature=results))
+
+    spec = tf.TensorSpec(None, tf.string, name="image_bytes")
+    return _function(by_statistics, spec, _STATISTICS) if given_statistics else _function(signature, spec)
 
 
 def _description(text: str) -> tf.types.experimental.PolymorphicFunction:
@@ -170,7 +206,5 @@ def _listed(shape: tf.Tensor) -> tf.Tensor:
     return tf.strings.reduce_join(tf.strings.as_string(shape), separator=", ")
 
 
-def _function(
-    signature: Callable[[tf.Tensor], Tensors], spec: tf.TensorSpec
-) -> tf.types.experimental.PolymorphicFunction:
-    return tf.function(signature, input_signature=[spec], autograph=False)
+def _function(signature: Callable[..., Tensors], *specs: tf.TensorSpec) -> tf.types.experimental.PolymorphicFunction:
+    return tf.function(signature, input_signature=specs, autograph=False)

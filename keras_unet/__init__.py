@@ -23,6 +23,7 @@ _NAMES = {
     "CrossentropyDice": "losses",
     "weight_map": "weight_maps",
     "separation_border": "weight_maps",
+    "pixel_statistics": "image_statistics",
     "predict": "tiling",
     "predict_file": "streaming",
 }
@@ -51,6 +52,7 @@ _MODULES = (
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
+    from keras_unet.image_statistics import pixel_statistics as pixel_statistics
     from keras_unet.losses import CrossentropyDice as CrossentropyDice
     from keras_unet.losses import Dice as Dice
     from keras_unet.losses import WeightedCrossentropy as WeightedCrossentropy

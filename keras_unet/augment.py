@@ -11,6 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_unet import elastic
+from keras_unet.pixel_normalization import statistics_of
 from keras_unet.tile_warp import Cut, TileWarp
 from keras_unet.variation import AugmentationSettings, Draw, Seed, draw, draw_knots, seed_pair, vary_gray_values
 
@@ -76,7 +77,8 @@ class TileAugmenter:
         input_size: Height and width of the image tile.
         output_size: Height and width of the part in its centre for which label and weights are wanted, as a valid
             net does; the whole tile if None.
-        value_range: Lowest and highest value of the data, for the gray values.
+        normalize: Whether tiles are normalised by the mean and standard deviation of their whole image
+            (`keras_unet.pixel_statistics`), as a net that normalises images is trained; otherwise they have raw pixels.
         largest_image: Height and width that no image exceeds. Spares work where tiles are about as large as images.
         jit_compile: Compile with XLA.
 
@@ -90,7 +92,7 @@ class TileAugmenter:
         *,
         input_size: tuple[int, int],
         output_size: tuple[int, int] | None = None,
-        value_range: tuple[float, float] = (0.0, 255.0),
+        normalize: bool = False,
         largest_image: tuple[int, int] | None = None,
         jit_compile: bool = True,
     ) -> None:
@@ -101,7 +103,7 @@ class TileAugmenter:
             settings,
             input_size=self.input_size,
             output_size=self.input_size if output_size is None else (int(output_size[0]), int(output_size[1])),
-            value_range=(float(value_range[0]), float(value_range[1])),
+            normalize=normalize,
             jit_compile=jit_compile,
         )
         self.source_size = self._source_size()
@@ -141,11 +143,12 @@ class TileAugmenter:
     def cut(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor, *, centre: tf.Tensor, drawn: Draw) -> Cut:
         """The first half of a call: what `warp` makes tiles of, batch by batch and on any device."""
         arrays = elastic.checked_arrays(image, label, weight, ranks=(3,))
+        statistics = statistics_of(arrays[0][None])[0]
         size = tf.shape(arrays[0])[:2]
         centre = tf.cast(centre, tf.float32) + drawn.shift
         origin = self._origin(centre, size)
         image, label, weight = (elastic.cut(array, origin, self.source_size) for array in arrays)
-        return Cut(image, label, weight, centre, size, origin, drawn)
+        return Cut(image, label, weight, centre, size, origin, drawn, statistics)
 
     def _reach(self) -> tuple[int, int]:
         """Rows and columns from the centre to the farthest pixel that any draw can read."""

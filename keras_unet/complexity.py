@@ -79,6 +79,15 @@ def describe(model: UNet, height: int | None = None, width: int | None = None) -
         f"tile             {height} x {width} -> {output[0]} x {output[1]} pixels, {model.num_classes} classes",
         f"legal inputs     {legal}, … (steps of {net.stride}); output = input - {net.border}",
         f"mirrored margin  {net.margin} pixels a side",
-        f"pixel range      {model.value_range[0]:g} … {model.value_range[1]:g} mapped to -1 … 1",
+        f"pixels           {_normalization(model)}",
     ]
     return "\n".join(lines)
+
+
+def _normalization(model: UNet) -> str:
+    if model.pixel_normalization == "range":
+        return f"{model.value_range[0]:g} … {model.value_range[1]:g} mapped to -1 … 1"
+    if model.pixel_normalization == "image":
+        return "each image normalised to mean 0, standard deviation 1"
+    means, deviations = (", ".join(f"{value:.4g}" for value in part) for part in model.pixel_normalization)
+    return f"normalised by mean {means}, standard deviation {deviations}"

@@ -124,11 +124,6 @@ class ShardedExamples(Sequence[Example]):
         return self._data.channels
 
     @property
-    def value_range(self) -> tuple[float, float]:
-        """Lowest and highest pixel value."""
-        return self._data.value_range
-
-    @property
     def sizes(self) -> Sequence[tuple[int, int]]:
         """Height and width of each image."""
         return self._data.sizes

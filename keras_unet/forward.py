@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_unet.pixel_normalization import pixels_are_normalized
 from keras_unet.rotated import ROTATIONS
 
 Forward = Callable[[tf.Tensor], tf.Tensor]
@@ -96,4 +97,5 @@ def _logits(model: Any, tiles: tf.Tensor, averaging: str) -> tf.Tensor:
 
 def _one(model: Any, tiles: tf.Tensor, symmetry: Symmetry) -> tf.Tensor:
     # `call`, not `__call__`: that would hold a model of fixed input size to it, and its layers work at any size.
-    return symmetry.undo(model.call(symmetry.apply(tiles), training=False))
+    with pixels_are_normalized():
+        return symmetry.undo(model.call(symmetry.apply(tiles), training=False))

@@ -17,6 +17,7 @@ PACKAGE = "keras_unet"
 CLASSES = {
     "UNet": "unet.UNet",
     "BilinearUpsampling": "blocks.BilinearUpsampling",
+    "NormalizePixels": "pixel_normalization.NormalizePixels",
     "WeightedCrossentropy": "losses.WeightedCrossentropy",
     "Dice": "losses.Dice",
     "CrossentropyDice": "losses.CrossentropyDice",

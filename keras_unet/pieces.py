@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet import forward, tiling
+from keras_unet.image_statistics import Statistics, normalized
 from keras_unet.tile_sizes import tile_context
 from keras_unet.windows import Pixels
 
@@ -51,14 +52,16 @@ class Segmenter:
         pixel: Shape of the result per pixel: `()` for class ids, `(num_classes,)` for probabilities.
         dtype: Of the result.
         settings: What the result depends on, for JSON.
-        pieces: From `(height, width)` and dtype of an image to its pieces.
+        pieces: From `(height, width)`, dtype and statistics of an image to its pieces.
+        normalizes_images: Whether it takes statistics of the image's pixels; else they are None.
     """
 
     channels: int
     pixel: tuple[int, ...]
     dtype: np.dtype[Any]
     settings: dict[str, Any]
-    pieces: Callable[[tuple[int, int], np.dtype[Any]], Pieces]
+    pieces: Callable[[tuple[int, int], np.dtype[Any], Statistics | None], Pieces]
+    normalizes_images: bool = False
 
 
 def net_segmenter(
@@ -85,14 +88,22 @@ def net_segmenter(
         "tensorflow": tf.__version__,
     }
 
-    def pieces(size: tuple[int, int], dtype: np.dtype[Any]) -> Pieces:
-        return _net_pieces(tiler, function, size, tf.TensorSpec((None, None, None, model.channels), dtype))
+    def pieces(size: tuple[int, int], dtype: np.dtype[Any], statistics: Statistics | None) -> Pieces:
+        kind = dtype if statistics is None else np.float32
+        tiles = tf.TensorSpec((None, None, None, model.channels), kind)
+        return _net_pieces(tiler, function, size, tiles, statistics)
 
     dtype = np.dtype(pixel.dtype.as_numpy_dtype)
-    return Segmenter(model.channels, tuple(pixel.shape), dtype, settings, pieces)
+    return Segmenter(model.channels, tuple(pixel.shape), dtype, settings, pieces, model.normalizes_images)
 
 
-def _net_pieces(tiler: tiling.Tiler, function: forward.Forward, size: tuple[int, int], tiles: tf.TensorSpec) -> Pieces:
+def _net_pieces(
+    tiler: tiling.Tiler,
+    function: forward.Forward,
+    size: tuple[int, int],
+    tiles: tf.TensorSpec,
+    statistics: Statistics | None,
+) -> Pieces:
     """A piece per call of the net: a batch of neighbouring tiles, as `Tiler` forms them."""
     _, height = tiler.split(size[0], 0)
     columns, width = tiler.split(size[1], 1)
@@ -104,6 +115,8 @@ def _net_pieces(tiler: tiling.Tiler, function: forward.Forward, size: tuple[int,
     )
 
     def run(pixels: Pixels) -> Pixels:
+        if statistics is not None:
+            pixels = normalized(pixels, statistics)
         tiles = np.stack([pixels[:, first : first + width + context] for first in range(0, count * width, width)])
         return np.concatenate(contribution(tf.convert_to_tensor(tiles)).numpy(), axis=1)
 

@@ -16,6 +16,7 @@ from keras_unet.arguments import whole_number
 from keras_unet.augment import AugmentationSettings, TileAugmenter, draw
 from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.geometry import Geometry
+from keras_unet.image_statistics import normalized, pixel_statistics
 from keras_unet.sampling import SAMPLINGS, Sampling, window_corner
 from keras_unet.tile_warp import TileWarp
 
@@ -29,10 +30,6 @@ class ExampleSource(Protocol):
     @property
     def channels(self) -> int:
         """Channels of every image."""
-
-    @property
-    def value_range(self) -> tuple[float, float]:
-        """Lowest and highest pixel value."""
 
     @property
     def sizes(self) -> Sequence[tuple[int, int]]:
@@ -60,6 +57,7 @@ def training_dataset(
     stride: int = 1,
     cut_only: bool = False,
     sampling: Sampling = "uniform",
+    normalize: bool = False,
 ) -> tf.data.Dataset:
     """Augmented tiles without end, for `model.fit(dataset, steps_per_epoch=…)`.
 
@@ -81,6 +79,8 @@ def training_dataset(
         cut_only: Whether to leave the warp to `tile_warp`, which an accelerator may do.
         sampling: Where in its image a window lies before it is varied: anywhere (`"uniform"`), or with a pixel in it
             that counts (`"annotated"`) or that is foreground (`"foreground"`), see `window_corner`.
+        normalize: Whether each tile's pixels are normalised by the statistics of its whole image, for a net that
+            normalises images and is told so (`keras_unet.pixel_normalization.pixels_are_normalized`).
 
     Returns:
         `(image, label, weight)`: `(batch, input_size, input_size, channels)` float32 raw pixels, and
@@ -103,7 +103,8 @@ def training_dataset(
         raise ValueError(f"Expected sampling among {', '.join(SAMPLINGS)}. Received {sampling!r}.")
     calls = tf.data.AUTOTUNE if parallel_calls is None else whole_number(parallel_calls, "parallel_calls", 1)
     source = examples if isinstance(examples, ExampleSource) else _InMemory(examples)
-    element = _element_maker(source, geometry, input_size, settings or AugmentationSettings(), seed, cut_only, sampling)
+    settings = settings or AugmentationSettings()
+    element = _element_maker(source, geometry, input_size, settings, seed, cut_only, sampling, normalize)
     share = batch_size // workers
 
     def of_share(number: tf.Tensor) -> Any:
@@ -116,25 +117,22 @@ def training_dataset(
 
 
 def tile_warp(
-    value_range: tuple[float, float],
-    geometry: Geometry,
-    input_size: int,
-    settings: AugmentationSettings | None = None,
+    geometry: Geometry, input_size: int, settings: AugmentationSettings | None = None, normalize: bool = False
 ) -> TileWarp:
     """The second half of `training_dataset` with `cut_only`: from a batch of cuts to image, label and weight.
 
     Args:
-        value_range: Lowest and highest pixel value of the training images.
         geometry: As there, like what follows.
         input_size: Height and width of a tile in pixels.
         settings: How strongly tiles are varied.
+        normalize: Whether pixels are normalised by the statistics of their image.
     """
     output_size = geometry.output_size(input_size)
     return TileWarp(
         settings or AugmentationSettings(),
         input_size=(input_size, input_size),
         output_size=(output_size, output_size),
-        value_range=_not_flat(value_range),
+        normalize=normalize,
     )
 
 
@@ -146,6 +144,7 @@ def _element_maker(
     seed: int,
     cut_only: bool,
     sampling: Sampling,
+    normalize: bool,
 ) -> Callable[[tf.Tensor], Any]:
     """A function from an element's number to its tile, or what a tile is made of."""
     output_size = geometry.output_size(input_size)
@@ -153,7 +152,7 @@ def _element_maker(
         settings,
         input_size=(input_size, input_size),
         output_size=(output_size, output_size),
-        value_range=_not_flat(source.value_range),
+        normalize=normalize,
         largest_image=_largest(source.sizes),
     )
 
@@ -184,14 +183,8 @@ def _largest(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     return max(height for height, _ in sizes), max(width for _, width in sizes)
 
 
-def _not_flat(value_range: tuple[float, float]) -> tuple[float, float]:
-    """The range; of flat images the highest is taken as one more."""
-    low, high = value_range
-    return low, high if high > low else low + 1.0
-
-
 def validation_dataset(
-    examples: Sequence[Example], geometry: Geometry, input_size: int, batch_size: int = 1
+    examples: Sequence[Example], geometry: Geometry, input_size: int, batch_size: int = 1, normalize: bool = False
 ) -> tf.data.Dataset:
     """Every pixel of every image once, unvaried, in a fixed order.
 
@@ -200,6 +193,7 @@ def validation_dataset(
         geometry: Sizes of the net.
         input_size: Height and width of a tile in pixels, legal for the net.
         batch_size: Tiles per batch; the last batch may be smaller.
+        normalize: Whether pixels are normalised by the statistics of their image, as in `training_dataset`.
 
     Returns:
         As `training_dataset`, but finite. Where a tile passes the image's end its weight is 0; all other weights are
@@ -221,9 +215,10 @@ def validation_dataset(
     def tiles() -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.float32]]]:
         for example in examples:
             height, width = example.label.shape
+            statistics = pixel_statistics(example.image) if normalize else None
             for top, left in product(range(0, height, output_size), range(0, width, output_size)):
                 image, label, weight = _plain_tile(example, top, left, input_size, output_size)
-                yield image, label, weight * scale
+                yield image if statistics is None else normalized(image, statistics), label, weight * scale
 
     signature = (
         tf.TensorSpec((input_size, input_size, channels), tf.float32),
@@ -242,15 +237,15 @@ def _plain_tile(
     height, width = example.label.shape
     margin = (input_size - output_size) // 2
     context = np.arange(input_size) - margin
-    image = example.image[np.ix_(_mirror(top + context, height), _mirror(left + context, width))]
+    image = example.image[np.ix_(mirrored(top + context, height), mirrored(left + context, width))]
     window = np.arange(output_size)
     rows, columns = top + window, left + window
-    inside = np.ix_(_mirror(rows, height), _mirror(columns, width))
+    inside = np.ix_(mirrored(rows, height), mirrored(columns, width))
     weight = np.where((rows < height)[:, None] & (columns < width), example.weight[inside], np.float32(0))
     return image.astype(np.float32), example.label[inside], weight
 
 
-def _mirror(index: NDArray[np.int_], size: int) -> NDArray[np.int_]:
+def mirrored(index: NDArray[np.int_], size: int) -> NDArray[np.int_]:
     """Indices folded into 0 … size - 1 as numpy's "reflect" does."""
     period = max(2 * (size - 1), 1)
     folded = np.abs(index) % period
@@ -273,8 +268,6 @@ class _InMemory:
     def __init__(self, examples: Sequence[Example]) -> None:
         self.channels = examples[0].image.shape[-1]
         self.sizes = _sizes(examples)
-        low = min(float(example.image.min()) for example in examples)
-        self.value_range = low, max(float(example.image.max()) for example in examples)
         self._count = len(examples)
         self._images = _Store([example.image for example in examples])
         self._labels = _Store([example.label[..., None] for example in examples])

@@ -11,11 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from keras_unet import __version__
 from keras_unet.image_io import FilePath, ImageError
+from keras_unet.image_statistics import Statistics, step
 from keras_unet.pieces import Pieces, Segmenter, net_segmenter
+from keras_unet.pixel_normalization import statistics_of
 from keras_unet.targets import TILE, Progress, check_target, open_target, partial_settings
 from keras_unet.windows import Pixels, Windows, open_windows, paste
 
@@ -105,7 +108,8 @@ def stream(
         raise ValueError(f"Expected another file for the result than the image. Received {str(target)!r} for both.")
     with open_windows(source, level) as image:
         image = image.for_channels(segmenter.channels)
-        pieces = segmenter.pieces(image.shape[:2], image.dtype)
+        statistics = _statistics(image) if segmenter.normalizes_images else None
+        pieces = segmenter.pieces(image.shape[:2], image.dtype, statistics)
         identity = _identity(image)
         settings = {**segmenter.settings, "image": identity, "level": level, "keras_unet": __version__}
         shape = (*image.shape[:2], *segmenter.pixel)
@@ -115,6 +119,14 @@ def stream(
             if _identity(image) != identity:
                 raise ImageError(f"{source}: expected an image that stays as it is. Received one changed meanwhile.")
     return target
+
+
+def _statistics(image: Windows) -> Statistics:
+    """As `pixel_statistics` of the whole image, of which only the rows of the sample are read."""
+    height, width = image.shape[:2]
+    rows = range(0, height, step(height))
+    sample = [image.read(slice(row, row + 1), slice(0, width))[:, :: step(width)] for row in rows]
+    return np.asarray(statistics_of(tf.convert_to_tensor(np.concatenate(sample)[None]))[0])
 
 
 def _identity(image: Windows) -> list[Any]:

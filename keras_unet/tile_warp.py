@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_unet import elastic
+from keras_unet.pixel_normalization import limited, means_and_deviations
 from keras_unet.variation import AugmentationSettings, Draw, pixel_noise, vary_gray_values
 
 
@@ -25,6 +26,7 @@ class Cut(NamedTuple):
         size: `(2,)` int32 height and width of the whole image.
         origin: `(2,)` int32 row and column of the image at which the window begins.
         drawn: The random numbers; its shift is part of the centre already.
+        statistics: `(2, channels)` float32 means and standard deviations of the whole image.
     """
 
     image: tf.Tensor
@@ -34,6 +36,7 @@ class Cut(NamedTuple):
     size: tf.Tensor
     origin: tf.Tensor
     drawn: Draw
+    statistics: tf.Tensor
 
 
 class TileWarp:
@@ -51,11 +54,11 @@ class TileWarp:
         *,
         input_size: tuple[int, int],
         output_size: tuple[int, int],
-        value_range: tuple[float, float],
+        normalize: bool = False,
         jit_compile: bool = True,
     ) -> None:
         self.settings = settings
-        self.input_size, self.output_size, self.value_range = input_size, output_size, value_range
+        self.input_size, self.output_size, self.normalize = input_size, output_size, normalize
         self._check()
         self.compiled = tf.function(self._tiles, jit_compile=True) if jit_compile else self._tiles
 
@@ -88,10 +91,17 @@ class TileWarp:
             origin=cut.origin,
             window=self._window(),
         )
+        if self.normalize or self.settings.varies_gray:
+            image = self._normalized_and_varied(elastic.channels_last(image, 4), cut)
+        return image, label, weight
+
+    def _normalized_and_varied(self, image: tf.Tensor, cut: Cut) -> tf.Tensor:
+        means, deviations = means_and_deviations(cut.statistics)
+        image = (image - means) / deviations
         if self.settings.varies_gray:
             noise = pixel_noise(image.shape[1:].as_list(), cut.drawn.noise_seed) if self.settings.noise else None
-            image = vary_gray_values(image, cut.drawn.gray, value_range=self.value_range, noise=noise)
-        return image, label, weight
+            image = vary_gray_values(image, cut.drawn.gray, noise=noise)
+        return limited(image) if self.normalize else image * deviations + means
 
     def _window(self) -> tuple[slice, slice]:
         starts = [(whole - part) // 2 for whole, part in zip(self.input_size, self.output_size, strict=True)]
@@ -107,5 +117,3 @@ class TileWarp:
                     f"Expected an output window of 1 … {whole} px, smaller than the input by an even number, so that "
                     f"it lies in the centre. Received input_size={self.input_size}, output_size={self.output_size}."
                 )
-        if not self.value_range[0] < self.value_range[1]:
-            raise ValueError(f"Expected value_range as (lowest, highest). Received {self.value_range}.")

@@ -20,6 +20,9 @@ import tensorflow as tf
 from keras_unet.arguments import refuse_path
 from keras_unet.forward import Forward, check_averaging, from_logits, logits, probabilities
 from keras_unet.geometry import Geometry
+from keras_unet.image_statistics import normalized as normalized_pixels
+from keras_unet.image_statistics import pixel_statistics
+from keras_unet.pixel_normalization import normalized, statistics_of
 from keras_unet.rotated import ROTATIONS, averaged_scores
 from keras_unet.tile_sizes import check_batch_size, check_tile, default_tile, free_memory, largest_tile, tile_context
 
@@ -56,13 +59,17 @@ class Tiler:
             check_tile(self.geometry, size, axis)
         object.__setattr__(self, "batch_size", check_batch_size(self.batch_size))
 
-    def __call__(self, images: tf.Tensor, forward: Forward, pixel: tf.TensorSpec) -> tf.Tensor:
+    def __call__(
+        self, images: tf.Tensor, forward: Forward, pixel: tf.TensorSpec, statistics: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Run `forward` over `images` tile by tile, eagerly or in a graph of open sizes.
 
         Args:
             images: `(batch, height, width, channels)`, any real dtype, at least one pixel each.
             forward: From `(tiles, tile_height, tile_width, channels)` float32 to one value per output pixel.
             pixel: Shape and dtype of what `forward` gives per pixel: `(num_classes,)` float32 for probabilities.
+            statistics: `(batch, 2, channels)` by which pixels are normalised before `forward` sees them; None for raw
+                pixels.
 
         Returns:
             `(batch, height, width, *pixel.shape)` in the dtype of `pixel`.
@@ -70,7 +77,7 @@ class Tiler:
         shape = tf.concat([tf.shape(images)[:3], pixel.shape.as_list()], axis=0)
         result = tf.cond(
             shape[0] > 0,
-            lambda: self._join(forward, images, pixel),
+            lambda: self._join(forward, images, pixel, statistics),
             # Stacking no strips at all has no shape to go by.
             lambda: tf.zeros(shape, pixel.dtype),
         )
@@ -91,7 +98,9 @@ class Tiler:
         """`(batch, advance, step, *pixel.shape)` of tiles `(batch, height, width, channels)`, as `split` gave them."""
         return self._kept(forward(tf.cast(tiles, tf.float32)), advance, step)
 
-    def _join(self, forward: Forward, images: tf.Tensor, pixel: tf.TensorSpec) -> tf.Tensor:
+    def _join(
+        self, forward: Forward, images: tf.Tensor, pixel: tf.TensorSpec, statistics: tf.Tensor | None
+    ) -> tf.Tensor:
         """Strips of all images below each other, then cut to size."""
         batch, height, width = tf.unstack(tf.shape(images)[:3])
         rows, advance = self.split(height, 0)
@@ -100,7 +109,10 @@ class Tiler:
         def strip(index: tf.Tensor) -> tf.Tensor:
             first = index % rows * advance - self.geometry.margin
             line = mirror(first + tf.range(advance + tile_context(self.geometry)), height)
-            return self._strip(forward, tf.gather(lines, index // rows * height + line), advance, pixel)
+            pixels = _finite(tf.gather(lines, index // rows * height + line))
+            if statistics is not None:
+                pixels = normalized(pixels, statistics[index // rows])
+            return self._strip(forward, pixels, advance, pixel)
 
         strips = _stack(strip, batch * rows, (None, None, *pixel.shape), pixel.dtype)
         return tf.cond(
@@ -111,7 +123,6 @@ class Tiler:
 
     def _strip(self, forward: Forward, lines: tf.Tensor, advance: tf.Tensor, pixel: tf.TensorSpec) -> tf.Tensor:
         """`(advance, width, *pixel.shape)` from the `(tile_height, width, channels)` lines it depends on."""
-        lines = _finite(lines)
         width = tf.shape(lines)[1]
         columns, step = self.split(width, 1)
         batches = _ceil_div(columns, self.batch_size)
@@ -187,6 +198,8 @@ def _averaged_over_versions(
 ) -> npt.NDArray[np.float32]:
     """`(height, width, num_classes)` probabilities of an image, its rotated versions segmented one after the other."""
     segment = _compiled_for(model, tiler, np.dtype(np.float32), None)
+    if model.normalizes_images:
+        image = normalized_pixels(image, pixel_statistics(image))
 
     def scores(version: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         return np.asarray(segment(tf.convert_to_tensor(version[None].astype(np.float32, copy=False)))[0])
@@ -288,7 +301,7 @@ def _ceil_div(a: Any, b: Any) -> Any:
 def _compiled_for(
     model: Any, tiler: Tiler, dtype: np.dtype[Any], averaging: str | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The compiled function of a model, for logits if `averaging` is None.
+    """The compiled function of a model; if `averaging` is None, from images that are normalised to logits.
 
     Its axes are open, so that each image size does not cost another trace.
     """
@@ -298,7 +311,11 @@ def _compiled_for(
         weak = ref(model)
 
         def segment(images: tf.Tensor) -> tf.Tensor:
-            return tiler(images, *(logits(weak()) if averaging is None else probabilities(weak(), averaging)))
+            net: Any = weak()
+            if averaging is None:
+                return tiler(images, *logits(net))
+            statistics = statistics_of(images) if net.normalizes_images else None
+            return tiler(images, *probabilities(net, averaging), statistics)
 
         images = tf.TensorSpec((None, None, None, model.channels), dtype)
         functions[key] = tf.function(segment, input_signature=[images], autograph=False)

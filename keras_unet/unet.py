@@ -14,6 +14,7 @@ from keras_unet import blocks
 from keras_unet.arguments import whole_number
 from keras_unet.blocks import NORMALIZATIONS, Normalization
 from keras_unet.geometry import Geometry, Padding, Upsampling
+from keras_unet.pixel_normalization import NormalizePixels, PixelNormalization, checked
 
 _OF_RUN = "model.keras"  # the file of a run folder that holds its model
 
@@ -38,7 +39,7 @@ class UNet(keras.Model):
     """U-Net: a contracting path, an expanding path and skip connections between them.
 
     By default the paper's net to the letter: 23 convolutional layers, valid convolutions, 31,030,658 parameters.
-    Raw pixels go in and logits come out; the rescaling of pixels is a layer of the model.
+    Raw pixels go in and logits come out; the normalisation of pixels is a layer of the model.
 
     Args:
         input_shape: `(height, width, channels)` of a tile. Height and width may be None (any legal size).
@@ -51,12 +52,17 @@ class UNet(keras.Model):
         normalization: None, `"batch"` or `"group"`, after each 3x3 convolution.
         residual: Whether each block adds its input to its output.
         upsampling: `"transposed"` (2x2 up-convolution) or `"bilinear"`.
-        value_range: `(low, high)` of the raw pixels, measured on the training data; mapped to -1 … 1.
+        value_range: `(low, high)` of the raw pixels of the training data.
+        pixel_normalization: How raw pixels become the net's input. `"range"`: `value_range` becomes -1 … 1. `"image"`:
+            each image, not each tile, gets zero mean and unit variance by its own robust statistics
+            (`keras_unet.pixel_statistics`), so brightness and contrast do not change the result. Means and standard
+            deviations, one per channel each: these constants take the place of the image's own, for values that mean
+            the same in all images. But for `"range"` pixels are clipped to 10 standard deviations.
         training_tile: Height and width in pixels of the tiles that the net is trained on; by default those of
             `input_shape`. `predict` and export take such tiles, or the nearest that tile an image, where the result
             depends on them (`"group"`).
         dtype: Name of the dtype policy of the layers: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`; None takes
-            Keras' global policy. Rescaling and logits stay float32.
+            Keras' global policy. Normalised pixels and logits stay float32.
         name: Name of the model.
 
     Input shape:
@@ -84,6 +90,7 @@ class UNet(keras.Model):
         residual: bool = False,
         upsampling: Upsampling = "transposed",
         value_range: tuple[float, float] = (0.0, 255.0),
+        pixel_normalization: PixelNormalization = "range",
         training_tile: int | None = None,
         dtype: str | None = None,
         name: str | None = None,
@@ -104,6 +111,7 @@ class UNet(keras.Model):
             "residual": residual,
             "upsampling": upsampling,
             "value_range": (low, high),
+            "pixel_normalization": checked(pixel_normalization, input_shape[2]),
             "training_tile": None if training_tile is None else whole_number(training_tile, "training_tile", 1),
             "dtype": dtype or keras.config.dtype_policy().name,
         }
@@ -121,9 +129,20 @@ class UNet(keras.Model):
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """`(low, high)` of the raw pixels that the model maps to -1 … 1."""
+        """`(low, high)` of the raw pixels of the training data."""
         low, high = self._config["value_range"]
         return low, high
+
+    @property
+    def pixel_normalization(self) -> PixelNormalization:
+        """`"range"`, `"image"`, or the means and standard deviations of the channels."""
+        normalization: PixelNormalization = self._config["pixel_normalization"]
+        return normalization
+
+    @property
+    def normalizes_images(self) -> bool:
+        """Whether pixels are normalised by the statistics of the image, which a tile of it does not have."""
+        return self.pixel_normalization == "image"
 
     @property
     def training_tile(self) -> tuple[int, int] | None:
@@ -141,7 +160,8 @@ class UNet(keras.Model):
         """Logits of a batch of tiles.
 
         Call arguments:
-            inputs: `(batch, height, width, channels)`, raw pixels.
+            inputs: `(batch, height, width, channels)`, raw pixels. Each is taken for a whole image if pixels are
+                normalised by image.
             training: Whether dropout and batch statistics are active.
             mask: Not used.
 
@@ -229,7 +249,7 @@ def _connect(config: dict[str, Any], geometry: Geometry) -> tuple[keras.KerasTen
     filters, depth, dropout = config["filters"], config["depth"], config["dropout"]
     style = {key: config[key] for key in ("padding", "normalization", "residual")}
     inputs = keras.Input(config["input_shape"], name="image", dtype="float32")  # (batch, height, width, channels)
-    x = blocks.rescale(config["value_range"])(inputs)
+    x = _normalization_layer(config)(inputs)
     skips = []
     for level in range(depth):
         x = blocks.double_convolution(x, filters * 2**level, **style, name=f"down{level}")
@@ -252,6 +272,13 @@ def _connect(config: dict[str, Any], geometry: Geometry) -> tuple[keras.KerasTen
         config["num_classes"], 1, kernel_initializer=blocks.he_normal(), dtype="float32", name="logits"
     )
     return inputs, head(x)  # (batch, output_height, output_width, num_classes)
+
+
+def _normalization_layer(config: dict[str, Any]) -> keras.layers.Layer:
+    normalization = config["pixel_normalization"]
+    if normalization == "range":
+        return blocks.rescale(config["value_range"])
+    return NormalizePixels(None if normalization == "image" else normalization, name="normalize_pixels")
 
 
 def _checked_shape(

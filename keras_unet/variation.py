@@ -28,10 +28,10 @@ class AugmentationSettings:
         flip_horizontal: Probability of mirroring left and right.
         flip_vertical: Probability of mirroring up and down.
         scale: Smallest and largest magnification, drawn evenly in the logarithm.
-        brightness: Largest offset either way, as a fraction of the value range.
+        brightness: Largest offset either way, in standard deviations of the image.
         contrast: Largest relative change of the differences from the tile's mean.
         gamma: Largest relative change of the exponent; drawn evenly in the logarithm from 1 / (1 + gamma) up.
-        noise: Largest standard deviation of Gaussian noise per pixel, as a fraction of the value range.
+        noise: Largest standard deviation of Gaussian noise per pixel, as a fraction of that of the image.
 
     Raises:
         ValueError: If a setting is outside its range.
@@ -44,10 +44,10 @@ class AugmentationSettings:
     flip_horizontal: float = 0.5
     flip_vertical: float = 0.5
     scale: tuple[float, float] = (1.0, 1.0)
-    brightness: float = 0.1
+    brightness: float = 0.2
     contrast: float = 0.2
     gamma: float = 0.2
-    noise: float = 0.02
+    noise: float = 0.1
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -79,13 +79,14 @@ _RANGES = {
     "shift": (0.0, 1e6),
     "flip_horizontal": (0.0, 1.0),
     "flip_vertical": (0.0, 1.0),
-    "brightness": (0.0, 1.0),
+    "brightness": (0.0, 10.0),
     "contrast": (0.0, 1.0),
     "gamma": (0.0, 10.0),
-    "noise": (0.0, 1.0),
+    "noise": (0.0, 10.0),
 }
 
 
+_GAMMA_RANGE = 3.0  # standard deviations
 _BYTES_MEAN = 4 * 255 / 2
 _BYTES_DEVIATION = math.sqrt(4 * (256**2 - 1) / 12)
 
@@ -98,7 +99,7 @@ class Draw(NamedTuple):
         matrix: `(2, 2)` turns and flips offsets in the tile into offsets in the image.
         magnification: `()` how much larger the image appears in the tile.
         shift: `(2,)` by how much further down and right the tile is read, in pixels.
-        gray: `(4,)` exponent, contrast factor, offset and noise (both as fractions of the value range).
+        gray: `(4,)` exponent, contrast factor, offset and noise (both in standard deviations of the image).
         noise_seed: `(2,)`.
     """
 
@@ -129,35 +130,31 @@ def draw(seed: Seed, settings: AugmentationSettings) -> Draw:
     )
 
 
-def vary_gray_values(
-    image: tf.Tensor, gray: tf.Tensor, *, value_range: tuple[float, float], noise: tf.Tensor | None = None
-) -> tf.Tensor:
+def vary_gray_values(image: tf.Tensor, gray: tf.Tensor, *, noise: tf.Tensor | None = None) -> tf.Tensor:
     """Change exponent, contrast and brightness of images, then add noise; labels and weights know nothing of it.
 
-    Values are not clipped: what was outside the range stays outside it.
+    The exponent acts between 3 standard deviations below and above the mean; lower values keep theirs.
 
     Args:
-        image: `(height, width, channels)` or `(batch, height, width, channels)`; the last axis may be left out.
+        image: `(height, width, channels)` or `(batch, height, width, channels)`; the last axis may be left out. Mean 0
+            and standard deviation 1 (see `keras_unet.pixel_statistics`).
         gray: `(4,)` exponent, contrast factor, offset, noise strength (see `Draw`), or `(batch, 4)`.
-        value_range: Lowest and highest value of the data; the offset and the noise are fractions of it.
         noise: Deviates of the image's shape (see `pixel_noise`), or None for no noise.
 
     Returns:
         float32 of the same shape.
     """
-    low, high = value_range
+    low, high = -_GAMMA_RANGE, _GAMMA_RANGE
     gray = tf.convert_to_tensor(gray)
     relative = (tf.cast(image, tf.float32) - low) / (high - low)
     axes = list(range(gray.shape.rank - 1, relative.shape.rank))
     exponent, contrast, offset, strength = (_over_pixels(gray[..., index], len(axes)) for index in range(4))
     # As XLA vectorises exp and log, but not pow.
     raised = tf.exp(exponent * tf.math.log(tf.maximum(relative, 1e-30)))
-    relative = tf.where(relative > 0.0, raised, relative)
-    mean = tf.reduce_mean(relative, axes, keepdims=True)
-    relative = mean + contrast * (relative - mean) + offset
-    if noise is not None:
-        relative += strength * noise
-    return low + (high - low) * relative
+    varied = low + (high - low) * tf.where(relative > 0.0, raised, relative)
+    mean = tf.reduce_mean(varied, axes, keepdims=True)
+    varied = mean + contrast * (varied - mean) + offset
+    return varied if noise is None else varied + strength * noise
 
 
 def pixel_noise(shape: list[int], seed: tf.Tensor) -> tf.Tensor:

@@ -40,7 +40,7 @@ def prepared(place: str, **changes: Any) -> tuple[Trainer, Any]:
 @pytest.mark.parametrize("batch_size", [1, 3])
 def test_cuts_that_are_warped_later_are_the_tiles_of_the_cpu(batch_size: int) -> None:
     batches = partial(training_dataset, prepare(cells()), NET, TILE, batch_size=batch_size, seed=3, first_batch=4)
-    warp = tile_warp(cells().value_range, NET, TILE)
+    warp = tile_warp(NET, TILE)
     for expected, cut in zip(batches().take(4), batches(cut_only=True).take(4), strict=True):
         received = warp(cut)
         assert_same_tiles(expected, received)

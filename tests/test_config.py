@@ -129,7 +129,7 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
     values = {
         "data": {"name": "folder", "path": f"/{odd}", "options": {odd: [1, "x", 2.5, True]}, "validate": "0-3"},
         "loss": {"class_weights": [1, 0.1]},
-        "model": {"value_range": [0, 4095.0]},
+        "model": {"pixel_normalization": "range", "value_range": [0, 4095.0]},
         "optimizer": {"learning_rate": 1e-05},
     }
     config = config_from_dict(values)
@@ -158,8 +158,12 @@ def test_impossible_ranges_of_samples_are_refused_without_being_written_out(text
 
 
 def test_a_value_range_must_rise() -> None:
-    refused({"model": {"value_range": [5, 1]}}, "lowest and highest")
+    refused({"model": {"value_range": [5, 1], "pixel_normalization": "range"}}, "lowest and highest")
     refused({"training": {"batch_size": 10**12}}, "batch_size")
+
+
+def test_a_value_range_goes_with_the_normalisation_that_takes_one() -> None:
+    refused({"model": {"value_range": [0, 5]}}, 'model.value_range: Expected it with .* = "range" alone')
 
 
 def test_xla_and_determinism_exclude_each_other() -> None:

@@ -56,7 +56,7 @@ def test_our_augmentation_in_a_map_of_ones_own() -> None:
     label[12:36, 12:36] = 1
     image = (label * 200)[..., None].astype(np.uint8)
     settings = ku.augment.AugmentationSettings(elastic_sigma=2.0, brightness=0, contrast=0, gamma=0, noise=0)
-    augment = ku.augment.TileAugmenter(settings, input_size=(TILE, TILE), value_range=(0.0, 255.0))
+    augment = ku.augment.TileAugmenter(settings, input_size=(TILE, TILE))
 
     def vary(number: tf.Tensor, sample: tuple[tf.Tensor, ...]) -> tuple[tf.Tensor, ...]:
         one_image, one_label, weight = sample

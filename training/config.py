@@ -48,6 +48,11 @@ class Config(Section):
                 "training.xla: Expected false with training.deterministic = true, as XLA has no deterministic gradient "
                 "of max pooling. Received true."
             )
+        if self.model.value_range and self.model.pixel_normalization != "range":
+            raise ValueError(
+                'model.value_range: Expected it with model.pixel_normalization = "range" alone. Received it with '
+                f'"{self.model.pixel_normalization}".'
+            )
         if self.optimizer.warmup_steps > self.training.steps:
             raise ValueError(
                 f"optimizer.warmup_steps: Expected at most training.steps = {self.training.steps}. Received "

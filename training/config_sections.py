@@ -81,7 +81,14 @@ class Data(Section):
 
 
 class Model(Section):
-    """`[model]`: arguments of `keras_unet.UNet`. None is taken from the data."""
+    """`[model]`: arguments of `keras_unet.UNet`. None is taken from the data.
+
+    Args:
+        pixel_normalization: `"image"`: each image gets mean 0 and standard deviation 1, so its brightness and contrast
+            do not count. `"data"`: mean and standard deviation of all training images, for values that mean the same in
+            all images. `"range"`: `value_range` is mapped to -1 … 1.
+        value_range: Lowest and highest pixel value, for `"range"`.
+    """
 
     num_classes: Count | None = None
     filters: Filters = 64
@@ -91,6 +98,7 @@ class Model(Section):
     normalization: Literal["none", "batch", "group"] = "none"
     residual: bool = False
     upsampling: Literal["transposed", "bilinear"] = "transposed"
+    pixel_normalization: Literal["image", "data", "range"] = "image"
     value_range: Annotated[tuple[float, float], AfterValidator(_rising)] | None = Field(
         default=None, description="two numbers, lowest and highest pixel value"
     )
@@ -133,10 +141,10 @@ class Augmentation(Section):
     scale: tuple[float, float] = Field(
         default=(1.0, 1.0), description="two numbers, smallest and largest magnification"
     )
-    brightness: NotNegative = 0.1
+    brightness: NotNegative = 0.2
     contrast: NotNegative = 0.2
     gamma: NotNegative = 0.2
-    noise: NotNegative = 0.02
+    noise: NotNegative = 0.1
 
 
 class Optimizer(Section):

@@ -10,6 +10,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet import metrics
+from keras_unet.pixel_normalization import pixels_are_normalized
 
 from .distribution import iterate
 
@@ -32,8 +33,9 @@ class DivergedError(ValueError):
 class Trainer:
     """Updates a model's weights, batch by batch.
 
-    Same model, loss, optimizer and data give the same weights as `model.compile` and `fit`; unlike `fit` it also
-    works under `MultiWorkerMirroredStrategy`, and its whole state can be stored (`checkpoints.snapshot`).
+    Same model, loss, optimizer and data give the same weights as `model.compile` and `fit`, unless the model normalises
+    images: `fit` lets it take each tile for an image, here the tiles come normalised. Unlike `fit` it also works under
+    `MultiWorkerMirroredStrategy`, and its whole state can be stored (`checkpoints.snapshot`).
 
     Args:
         model: Made under `strategy.scope()`.
@@ -170,18 +172,21 @@ class Trainer:
         Returns:
             `(batch, output_height, output_width)`.
         """
-        logits = np.asarray(self.model(tf.cast(image, tf.float32), training=False))
+        with pixels_are_normalized():
+            logits = np.asarray(self.model(tf.cast(image, tf.float32), training=False))
         return (logits[..., 0] > 0).astype(np.int64) if logits.shape[-1] == 1 else np.argmax(logits, axis=-1)
 
     def _logits_and_loss(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = self.model(image, training=False)
+        with pixels_are_normalized():
+            logits = self.model(image, training=False)
         return logits, self.loss(label, logits, sample_weight=weight)
 
     def _loss_and_gradients(
         self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor
     ) -> tuple[tf.Tensor, list[tf.Tensor]]:
         with tf.GradientTape() as tape:
-            logits = self.model(image, training=True)
+            with pixels_are_normalized():
+                logits = self.model(image, training=True)
             # Keras divides by the number of replicas, so the sum over replicas is the mean over the batch.
             loss = self.loss(label, logits, sample_weight=weight)
             scaled = self.optimizer.scale_loss(loss)

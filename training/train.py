@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from keras_unet.augment import AugmentationSettings
@@ -35,6 +36,8 @@ from .split import Split, load_data, split
 from .whole_images import check_monitor, monitored
 
 Figures = dict[str, Any]
+
+_LEAST_INSIDE = 0.01  # share of the training pixels
 
 
 def run(
@@ -144,7 +147,9 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
     loss = build_loss(config.loss, data.ignore_label)
     settings, augment = config.training, None
     if settings.augment_on == "device":
-        augment = tile_warp(data.value_range, model.geometry, settings.input_size, _augmentation(config))
+        augment = tile_warp(
+            model.geometry, settings.input_size, _augmentation(config), normalize=model.normalizes_images
+        )
     return Trainer(
         model,
         optimizer,
@@ -160,17 +165,38 @@ def _build_model(config: Config, data: LabelledImages) -> UNet:
     wanted = config.model.num_classes or data.num_classes
     if wanted != data.num_classes and (wanted, data.num_classes) != (1, 2):
         raise ConfigError(f"model.num_classes: Expected {data.num_classes} as the data have. Received {wanted}.")
-    arguments = config.model.model_dump(exclude={"num_classes", "value_range", "normalization"})
+    arguments = config.model.model_dump(exclude={"num_classes", "value_range", "normalization", "pixel_normalization"})
     low, high = config.model.value_range or data.value_range
+    _check_values(config, data)
+    name = config.model.pixel_normalization
     return UNet(
         input_shape=(None, None, data.channels),
         num_classes=wanted,
         normalization=None if config.model.normalization == "none" else config.model.normalization,
-        value_range=(low, high if high > low else low + 1.0),
+        value_range=(low, high),
+        pixel_normalization=data.pixel_statistics if name == "data" else name,
         training_tile=config.training.input_size,
         dtype=config.training.precision,
         **arguments,
     )
+
+
+def _check_values(config: Config, data: LabelledImages) -> None:
+    """Refuse pixels of which no net can learn."""
+    low, high = data.value_range
+    if low == high:
+        raise ValueError(f"Expected training images whose pixels differ. Received {low:g} in every pixel of all.")
+    if config.model.value_range is None:
+        return
+    low, high = config.model.value_range
+    inside = sum(int(np.count_nonzero((one.image >= low) & (one.image <= high))) for one in data)
+    share = inside / sum(one.image.size for one in data)
+    if share < _LEAST_INSIDE:
+        raise ConfigError(
+            f"model.value_range: Expected a range that holds at least {_LEAST_INSIDE:.0%} of the training pixels, "
+            f"which are {data.value_range[0]:g} … {data.value_range[1]:g}. Received {low:g} … {high:g}, which holds "
+            f"{share:.2%}."
+        )
 
 
 def _augmentation(config: Config) -> AugmentationSettings:
@@ -201,6 +227,7 @@ def build_datasets(
     weigh = partial(prepare, w0=config.loss.w0, sigma=config.loss.sigma, class_weights=class_weights)
     examples = weigh(parts.train)
     tile, batch_size, seed = config.training.input_size, config.training.batch_size, config.training.seed
+    normalize = config.model.pixel_normalization == "image"
 
     workers = Workers(strategy or tf.distribute.get_strategy())
 
@@ -219,6 +246,7 @@ def build_datasets(
                 stride=stride,
                 cut_only=config.training.augment_on == "device",
                 sampling=config.training.sampling,
+                normalize=normalize,
             )
 
         machines = config.training.data_service
@@ -226,7 +254,7 @@ def build_datasets(
 
     if parts.validate is None:
         return batches_from, None
-    return batches_from, validation_dataset(weigh(parts.validate), geometry, tile, batch_size)
+    return batches_from, validation_dataset(weigh(parts.validate), geometry, tile, batch_size, normalize)
 
 
 def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress) -> Figures:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from keras_unet import image_io
 from keras_unet.arguments import whole_number
+from keras_unet.image_statistics import BY_STATISTICS, Statistics, pixel_statistics
 
 from . import pieces
 from .addresses import read_address
@@ -113,7 +114,10 @@ class Client:
             pixels = self._raw(pixels, description["input"]["dtype"])
         result = Segmentation(np.empty(pixels.shape[:2], np.uint8), np.empty(pixels.shape[:2], np.float32))
         parts = self._pieces(pixels, form, description)
-        segment = partial(self._segment_piece, form, description["num_classes"])
+        # The server takes what it is sent for a whole image.
+        by_image = description.get("normalizes_images", False) and len(parts) > 1
+        statistics = pixel_statistics(pixels) if by_image else None
+        segment = partial(self._segment_piece, form, description["num_classes"], statistics)
         futures = [self._requests.submit(segment, pixels[part.sent]) for part in parts]
         try:
             for part, future in zip(parts, futures, strict=True):
@@ -209,8 +213,17 @@ class Client:
             most = min(most, max(fewest, description["max_pixels"]))
         return pieces.plan(height, width, stride, context, most)
 
-    def _segment_piece(self, form: type[PngFormat | RawFormat], num_classes: int, pixels: NDArray[Any]) -> Segmentation:
-        ask = partial(self._channel.predict, form.signature, form.request(pixels), form.outputs)
+    def _segment_piece(
+        self,
+        form: type[PngFormat | RawFormat],
+        num_classes: int,
+        statistics: Statistics | None,
+        pixels: NDArray[Any],
+    ) -> Segmentation:
+        signature, request = form.signature, form.request(pixels)
+        if statistics is not None:
+            signature, request = signature + BY_STATISTICS, {**request, "statistics": statistics[None]}
+        ask = partial(self._channel.predict, signature, request, form.outputs)
         height, width, _ = pixels.shape
         return form.result(with_retries(ask, self._retries), (height, width), num_classes)
 

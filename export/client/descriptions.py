@@ -44,6 +44,8 @@ def _entries(description: Mapping[str, Any]) -> Iterable[tuple[str, Any, bool, s
     yield "input.dtype", dtype, dtype in _DTYPES, f"one of {', '.join(_DTYPES)}"
     yield "input.channels", channels, _is_count(channels), "a whole number from 1"
     yield "input.value_range", value_range, value_range is None or _is_range(value_range), "two finite numbers"
+    by_image = description.get("normalizes_images", False)  # which the first exports do not tell
+    yield "normalizes_images", by_image, isinstance(by_image, bool), "true or false"
     classes: Any = description.get("num_classes")
     legal_classes = f"a whole number from 1 to {_MOST_CLASSES}"
     yield "num_classes", classes, _is_count(classes) and classes <= _MOST_CLASSES, legal_classes

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_unet.image_statistics import BY_STATISTICS
+
 from .errors import ServerError, name_of, other_protocol, server_error
 from .formats import FORMATS, PngFormat
 from .http_in_time import Request, opener
@@ -101,7 +103,7 @@ class RestChannel:
         """Nothing to close: each request has a connection of its own."""
 
     def _longest(self, signature: str) -> int:
-        usual = FORMATS.get(signature, PngFormat).usual_message_bytes(json=True)
+        usual = FORMATS.get(signature.removesuffix(BY_STATISTICS), PngFormat).usual_message_bytes(json=True)
         return max(_SLACK * (self._max_message_bytes or usual), _FEWEST)
 
     def _tensor(self, name: str, value: Any) -> NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from keras_unet.commands.value_range import range_of_export, range_of_model
 from keras_unet.instance_settings import InstanceSettings
 
 
@@ -17,12 +18,12 @@ class Segmenter:
 
     Args:
         probabilities: From an image `(height, width, channels)` to probabilities `(height, width, classes)`.
-        value_range: `(low, high)` of the pixels that it was trained on.
+        value_range: `(low, high)` of the pixels that it was trained on; None where they need not lie in it.
         num_classes: Classes that it tells apart, background included; 1 for a single logit.
     """
 
     probabilities: Callable[[NDArray[Any]], NDArray[np.float32]]
-    value_range: Sequence[float]
+    value_range: Sequence[float] | None
     num_classes: int
 
     def __call__(self, image: NDArray[Any]) -> NDArray[np.float32]:
@@ -109,7 +110,7 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
         check_averaging(averaging, whole_images=True)
         net = load_model(path)
         return Segmenter(
-            lambda image: predict(net, image, tile=tile, averaging=averaging), net.value_range, net.num_classes
+            lambda image: predict(net, image, tile=tile, averaging=averaging), range_of_model(net), net.num_classes
         )
     if tile is not None:
         raise ValueError("Expected no tile for an exported model: its tile was fixed at export. Received --tile.")
@@ -153,4 +154,4 @@ def _served(folder: Path) -> Segmenter:
 
     segment.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
     description = read_description(folder)
-    return Segmenter(segment, description["input"]["value_range"], description["num_classes"])
+    return Segmenter(segment, range_of_export(description), description["num_classes"])

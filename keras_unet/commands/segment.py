@@ -11,6 +11,7 @@ from tqdm import tqdm
 from keras_unet.commands.failures import Failures
 from keras_unet.commands.inputs import image_files, read_pages
 from keras_unet.commands.prediction import write_results
+from keras_unet.commands.value_range import range_of_export
 from keras_unet.export.client import Client, Segmentation
 from keras_unet.export.client.parallel import ordered_map
 from keras_unet.instance_settings import InstanceSettings
@@ -69,7 +70,7 @@ def validated_instances(client: Client, **given: Any) -> InstanceSettings:
 
 
 def _pages(files: Sequence[Path], client: Client, failures: Failures) -> Iterator[_Page]:
-    taken, value_range = set[str](), client.description()["input"].get("value_range")
+    taken, value_range = set[str](), range_of_export(client.description())
     for file in tqdm(files, unit="image", desc="segmenting", disable=None):
         with failures.told(file):
             for stem, image in read_pages(file, value_range, taken):

@@ -11,7 +11,8 @@ import numpy as np
 
 from keras_unet.commands.inputs import check_names, image_files
 from keras_unet.commands.models import exported_version
-from keras_unet.commands.value_range import RangeCheck
+from keras_unet.commands.value_range import RangeCheck, range_of_export, range_of_model
+from keras_unet.image_statistics import BY_STATISTICS, Statistics
 from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
 from keras_unet.streaming import stream
 from keras_unet.targets import check_target, partial_settings
@@ -81,10 +82,12 @@ def stream_files(
         if exported is None:
             chosen = tile or partial_settings(target).get("tile")
             segmenter = net_segmenter(opened, chosen, output, averaging=averaging)
-        check = RangeCheck(source, value_range)
-        segmenter = _watched(segmenter, check)
+        check = None if value_range is None else RangeCheck(source, value_range)
+        if check is not None:
+            segmenter = _watched(segmenter, check)
         written = stream(segmenter, source, target, level=level, overwrite=overwrite, progress=True)
-        check.finish()
+        if check is not None:
+            check.finish()
         yield written
 
 
@@ -120,19 +123,23 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
     except (OSError, ValueError, KeyError, tf.errors.OpError) as error:
         first = str(error).partition("\n")[0]
         raise ValueError(f"Expected an exported model in {str(folder)!r}. Received a damaged one: {first}") from None
-    signature = module.signatures["classes" if output == "classes" else "serving_default"]
+    by_image = description.get("normalizes_images", False)  # which the first exports do not tell
+    name = "classes" if output == "classes" else "serving_default"
+    signature = module.signatures[name + BY_STATISTICS if by_image else name]
     dtype = np.dtype(description["input"]["dtype"])
 
-    def run(pixels: Pixels) -> Pixels:
-        answer = signature(images=tf.convert_to_tensor(pixels[None].astype(dtype)))[output]
-        return np.asarray(answer[0, context : context + height, context : context + width])
-
-    def pieces(size: tuple[int, int], received: np.dtype[Any]) -> Pieces:
+    def pieces(size: tuple[int, int], received: np.dtype[Any], statistics: Statistics | None) -> Pieces:
         if dtype.kind != "f" and not np.can_cast(received, dtype):
             raise ValueError(f"Expected {dtype} pixels as chosen at export. Received {received}.")
+        more = {} if statistics is None else {"statistics": tf.convert_to_tensor(statistics[None])}
+
+        def run(pixels: Pixels) -> Pixels:
+            answer = signature(images=tf.convert_to_tensor(pixels[None].astype(dtype)), **more)[output]
+            return np.asarray(answer[0, context : context + height, context : context + width])
+
         return Pieces((height, width), context, 2 * context, run)
 
-    run.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
+    pieces.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
     classes = output == "classes"
     return Segmenter(
         channels=description["input"]["channels"],
@@ -140,14 +147,15 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
         dtype=np.dtype(np.uint8 if classes else np.float32),
         settings={"model": _digest(folder), "output": output, "tensorflow": tf.__version__},
         pieces=pieces,
+        normalizes_images=by_image,
     )
 
 
 def _watched(segmenter: Segmenter, check: RangeCheck) -> Segmenter:
     """A segmenter whose pixels are checked on their way."""
 
-    def pieces(size: tuple[int, int], dtype: np.dtype[Any]) -> Pieces:
-        cut = segmenter.pieces(size, dtype)
+    def pieces(size: tuple[int, int], dtype: np.dtype[Any], statistics: Statistics | None) -> Pieces:
+        cut = segmenter.pieces(size, dtype, statistics)
         values = size[0] * size[1] * segmenter.channels
 
         def run(pixels: Pixels) -> Pixels:
@@ -159,16 +167,16 @@ def _watched(segmenter: Segmenter, check: RangeCheck) -> Segmenter:
     return replace(segmenter, pieces=pieces)
 
 
-def _opened(model: Path, exported: Path | None, output: str) -> tuple[Any, Sequence[float]]:
-    """A net, or the segmenter of an exported model; and the range of pixels that it was trained on."""
+def _opened(model: Path, exported: Path | None, output: str) -> tuple[Any, Sequence[float] | None]:
+    """A net, or the segmenter of an exported model; and the range that its pixels should lie in, if any."""
     if exported is None:
         from keras_unet.unet import load_model
 
         net = load_model(model)
-        return net, net.value_range
+        return net, range_of_model(net)
     from keras_unet.export import read_description
 
-    return served_segmenter(exported, output), read_description(exported)["input"]["value_range"]
+    return served_segmenter(exported, output), range_of_export(read_description(exported))
 
 
 def _digest(folder: Path) -> str:

@@ -1,7 +1,7 @@
 """Whether pixels lie where a model expects them: a net of 8-bit images makes nonsense of 16-bit ones, and no error."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ class RangeCheck:
 
     Args:
         file: The image, for the message.
-        value_range: `(low, high)` of the pixels that the model maps to -1 … 1.
+        value_range: `(low, high)` of the pixels that the model was trained on.
     """
 
     def __init__(self, file: Path, value_range: Sequence[float]) -> None:
@@ -61,8 +61,19 @@ class RangeCheck:
         )
 
 
+def range_of_model(model: Any) -> tuple[float, float] | None:
+    """`(low, high)` that the pixels of a `UNet` should lie in; None where each image is normalised by itself."""
+    return None if model.normalizes_images else model.value_range
+
+
+def range_of_export(description: Mapping[str, Any]) -> Sequence[float] | None:
+    """The same of an exported model, from its description."""
+    value_range: Sequence[float] | None = description["input"].get("value_range")
+    return None if description.get("normalizes_images") else value_range
+
+
 def check_range(file: Path, pixels: NDArray[Any], value_range: Sequence[float] | None) -> None:
-    """Warn if a whole image is far from the range of a model, as `RangeCheck` has it; None is not checked."""
+    """Warn if a whole image is far from the range of a model, see `RangeCheck`; None is not checked."""
     if value_range is not None:
         check = RangeCheck(file, value_range)
         check.add(pixels, pixels.size)

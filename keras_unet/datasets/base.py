@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from keras_unet.arguments import check_class_names
 from keras_unet.image_io import check_finite
+from keras_unet.image_statistics import data_statistics
 
 Kind = Literal["classes", "instances"]
 
@@ -102,6 +103,11 @@ class LabelledImages:
         low = min(float(sample.image.min()) for sample in self.samples)
         high = max(float(sample.image.max()) for sample in self.samples)
         return low, high
+
+    @cached_property
+    def pixel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Robust means and standard deviations of the channels over all images: `UNet`'s `pixel_normalization`."""
+        return data_statistics(sample.image for sample in self)
 
     def subset(self, indices: Iterable[int]) -> Self:
         """Take the samples at these positions, in this order, as a data set of its own.

@@ -5,22 +5,22 @@ import pytest
 import tensorflow as tf
 from helpers.augmentation import NO_GRAY, SEED, drawn, example, still
 
-from keras_unet import augment, variation
+from keras_unet import augment, pixel_statistics, variation
 from keras_unet.augment import AugmentationSettings, TileAugmenter
 
 
 def test_gray_values_follow_exponent_contrast_brightness_and_noise():
-    image = np.array([0.0, 64.0, 256.0, 160.0], np.float32).reshape(2, 2, 1) + 100
-    relative = np.array([0.0, 0.25, 1.0, 0.625]) ** 0.5
-    deviates = np.array([1.0, -1.0, 0.0, 2.0])
-    expected = relative.mean() + 1.2 * (relative - relative.mean()) - 0.1 + 0.05 * deviates
+    image = np.array([-3.0, -1.5, 3.0, 0.75, -5.0, 4.5], np.float32).reshape(2, 3, 1)
+    # Between -3 and 3 standard deviations the exponent acts on 0 … 1; below, values stay.
+    raised = 6 * np.array([0.0, 0.25**0.5, 1.0, 0.625**0.5, -1 / 3, 1.25**0.5]) - 3
+    deviates = np.array([1.0, -1.0, 0.0, 2.0, 0.5, 0.0])
+    expected = raised.mean() + 1.2 * (raised - raised.mean()) - 0.1 + 0.05 * deviates
     ours = augment.vary_gray_values(
         tf.constant(image),
         tf.constant([0.5, 1.2, -0.1, 0.05]),
-        value_range=(100.0, 356.0),
-        noise=tf.constant(deviates.reshape(2, 2, 1), tf.float32),
+        noise=tf.constant(deviates.reshape(2, 3, 1), tf.float32),
     )
-    np.testing.assert_allclose(np.ravel(ours), 100 + 256 * expected, rtol=1e-5)
+    np.testing.assert_allclose(np.ravel(ours), expected, rtol=1e-5)
 
 
 def test_noise_is_near_normal_and_without_pattern():
@@ -42,26 +42,40 @@ def test_noise_is_the_same_compiled_and_not_and_differs_by_seed():
 
 def test_each_tile_has_the_noise_of_its_draw():
     settings = AugmentationSettings(**{**NO_GRAY, "noise": 0.04})
-    augmenter = TileAugmenter(settings, input_size=(48, 48), value_range=(0.0, 255.0), jit_compile=False)
-    flat = (np.full((60, 60, 1), 128, np.uint8), np.zeros((60, 60), np.int32), np.ones((60, 60), np.float32))
+    augmenter = TileAugmenter(settings, input_size=(48, 48), jit_compile=False)
+    # Half of the pixels at 10 and half at 30: standard deviation 10.
+    halves = np.repeat(np.array([10, 30], np.uint8), 30)[:, None, None] * np.ones((1, 60, 1), np.uint8)
+    image = (halves, np.zeros((60, 60), np.int32), np.ones((60, 60), np.float32))
     tiles = []
     for seed in ([1, 2], [1, 3], [1, 2]):
         draw = still()._replace(gray=tf.constant([1.0, 1.0, 0.0, 0.04]), noise_seed=tf.constant(seed))
-        tiles.append(augmenter.apply(*flat, centre=np.float32((30, 30)), drawn=draw)[0].numpy().ravel())
+        tiles.append(augmenter.apply(*image, centre=np.float32((29.5, 29.5)), drawn=draw)[0].numpy()[:20].ravel())
     np.testing.assert_array_equal(tiles[0], tiles[2])
-    assert tiles[0].std() == pytest.approx(0.04 * 255, rel=0.1)
+    assert tiles[0].std() == pytest.approx(0.04 * 10, rel=0.1)
     assert abs(np.corrcoef(tiles[0], tiles[1])[0, 1]) < 0.1
 
 
-def test_gray_variation_is_relative_to_the_value_range():
+@pytest.mark.parametrize("compiled", [False, True])
+def test_gray_variation_is_measured_in_the_standard_deviation_of_the_image(compiled):
     image, label, weight = example(60, 60)
-    small, large = (
-        TileAugmenter(AugmentationSettings(), input_size=(48, 48), value_range=(0.0, high), jit_compile=False)
-        for high in (255.0, 255.0 * 257)
-    )
-    one = small(image, label, weight, centre=(30, 30), seed=8)[0]
-    other = large(image.astype(np.uint16) * 257, label, weight, centre=(30, 30), seed=8)[0]
-    np.testing.assert_allclose(other / 257, one, atol=1e-2)
+    augmenter = TileAugmenter(AugmentationSettings(), input_size=(48, 48), jit_compile=compiled)
+    one = augmenter(image, label, weight, centre=(30, 30), seed=8)[0]
+    other = augmenter(image.astype(np.float32) * 3 + 1000, label, weight, centre=(30, 30), seed=8)[0]
+    np.testing.assert_allclose((other - 1000) / 3, one, atol=1e-2)
+    assert not np.allclose(one, augmenter(image, label, weight, centre=(30, 30), seed=9)[0], atol=1)
+
+
+@pytest.mark.parametrize("settings", [AugmentationSettings(), AugmentationSettings.none()])
+def test_normalised_tiles_do_not_depend_on_brightness_and_contrast_of_the_image(settings):
+    image, label, weight = example(60, 60)
+    augmenter = TileAugmenter(settings, input_size=(48, 48), normalize=True, jit_compile=False)
+    one = augmenter(image, label, weight, centre=(30, 30), seed=8)[0]
+    other = augmenter(image.astype(np.float32) * 3 + 1000, label, weight, centre=(30, 30), seed=8)[0]
+    np.testing.assert_allclose(other, one, atol=1e-3)
+    if not settings.varies_gray:
+        raw = TileAugmenter(settings, input_size=(48, 48), jit_compile=False)(*example(60, 60), centre=(30, 30), seed=8)
+        means, deviations = pixel_statistics(image)
+        np.testing.assert_allclose(one, (raw[0] - means) / deviations, atol=1e-5)
 
 
 def test_gray_variation_leaves_geometry_label_and_weights_alone():

@@ -14,6 +14,7 @@ def models():
     return {
         "cells": (net(value_range=(0, 65535)), "uint16", {"threshold": 0.52}),
         "colour": (net(1, 3, num_classes=3, value_range=(0, 255), padding="same"), "float32", None),
+        "by-image": (net(pixel_normalization="image"), "uint16", None),
         "pair": (net(2, 2, num_classes=1, value_range=(0, 255), upsampling="bilinear"), "float32", None),
     }
 

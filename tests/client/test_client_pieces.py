@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from helpers.clients import connect, noise
 
+import keras_unet as ku
 from keras_unet.export.client import Client, pieces
 from keras_unet.export.client.formats import PngFormat, RawFormat
 from keras_unet.geometry import Geometry
@@ -63,6 +64,23 @@ def test_a_plan_covers_the_image_once_in_messages_that_fit(size, max_pixels):
         assert (rows.stop - rows.start) * (columns.stop - columns.start) <= max_pixels
         assert rows.start % 16 == columns.start % 16 == 0
     assert (counts == 1).all()
+
+
+@pytest.mark.parametrize(("scheme", "dtype"), [("rest", "uint8"), ("grpc", "uint16"), ("grpc", "raw")])
+def test_pieces_are_normalised_by_the_whole_image(servers, models, scheme, dtype):
+    if scheme == "grpc":
+        pytest.importorskip("grpc")
+    server, (model, _, _) = servers["by-image"], models["by-image"]
+    signature = "serving_default" if dtype == "raw" else None
+    image = (noise(150, 190) * np.linspace(0.1, 1.0, 190)[:, None]).astype("uint16" if dtype == "raw" else dtype)
+    expected = ku.predict(model, image)
+    server.requests.clear()
+    with connect(getattr(server, scheme), "by-image", signature=signature, max_message_bytes=40_000) as client:
+        answer = client.segment(image)
+    assert len(server.requests) > 3
+    np.testing.assert_allclose(answer.foreground, expected[..., 1], atol=2e-5)
+    with connect(getattr(server, scheme), "by-image", signature=signature) as client:
+        np.testing.assert_allclose(client.segment(image).foreground, expected[..., 1], atol=2e-5)
 
 
 def test_a_message_without_room_for_any_piece_is_refused(server):

@@ -40,13 +40,17 @@ def small(monkeypatch):
 @functools.cache
 def _cut(model, settings, size, dtype):
     tile, output, batch_size, averaging = settings
-    return pieces.net_segmenter(model, tile, output, batch_size, averaging).pieces(size, dtype)
+    return pieces.net_segmenter(model, tile, output, batch_size, averaging).pieces(size, dtype, None)
 
 
 def _net_segmenter(model, tile, output, batch_size=1, averaging="none"):
     segmenter = pieces.net_segmenter(model, tile, output, batch_size, averaging)
     settings = tuple(segmenter.settings["tile"]), output, batch_size, averaging
-    return replace(segmenter, pieces=lambda size, dtype: _cut(model, settings, size, dtype))
+
+    def cut(size, dtype, statistics):
+        return _cut(model, settings, size, dtype) if statistics is None else segmenter.pieces(size, dtype, statistics)
+
+    return replace(segmenter, pieces=cut)
 
 
 @pytest.fixture(autouse=True)

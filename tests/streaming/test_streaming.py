@@ -46,6 +46,21 @@ def test_probabilities_equal_those_in_memory_bit_for_bit(tmp_path, small, number
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tif", f"p{suffix}"]
 
 
+def shaded(height, width, dtype="uint8"):
+    """Noise that grows to the lower right, so that no part has the statistics of the whole."""
+    ramp = np.linspace(0.1, 1.0, height)[:, None] * np.linspace(0.2, 1.0, width)
+    return (noise(height, width, dtype=dtype) * ramp).astype(dtype)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_pixels_are_normalised_by_the_whole_image_bit_for_bit(tmp_path, small, batch_size):
+    image, model = shaded(300, 280, "uint16"), net(pixel_normalization="image")
+    tifffile.imwrite(tmp_path / "a.tif", image, tile=(16, 16), compression="zlib")
+    options = {"tile": 76, "batch_size": batch_size}
+    target = predict_file(model, tmp_path / "a.tif", tmp_path / "p.tif", output="probabilities", **options)
+    np.testing.assert_array_equal(written(target), ku.predict(model, image, **options))
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (1, 90), (70, 1), (33, 64)])
 def test_classes_of_lines_and_single_pixels_are_the_most_probable(tmp_path, small, model, shape):
     image = noise(*shape)

@@ -43,6 +43,17 @@ def test_pieces_of_an_export_hold_all_that_bilinear_up_sampling_sees(tmp_path):
     np.testing.assert_allclose(streamed, ku.predict(net, image, tile=88), atol=1e-5)
 
 
+def test_an_export_normalises_pieces_by_the_whole_image(tmp_path):
+    net = any_net(depth=1, pixel_normalization="image")
+    image = (noise(300, 280) * np.linspace(0.1, 1.0, 280)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", image)
+    folder = export_of(net, tile=76, input_dtype="uint8")
+    done = command(folder, tmp_path / "a.tif", "--out", tmp_path / "out", "--stream", "--output", "probabilities")
+    assert done.exit_code == 0, done.output
+    streamed = written(tmp_path / "out" / "a_probabilities.tif")
+    np.testing.assert_allclose(streamed, ku.predict(net, image, tile=76), atol=1e-5)
+
+
 def test_stores_and_files_of_one_name_are_refused(tmp_path, exported):
     tifffile.imwrite(tmp_path / "a.tif", noise(9, 9))
     (tmp_path / "x" / "a.zarr").mkdir(parents=True)

@@ -84,7 +84,15 @@ def no_garbage_collection() -> Iterator[None]:
     gc.enable()
 
 
-def test_a_second_signal_ends_at_once(no_garbage_collection: None) -> None:
+@pytest.fixture
+def interrupts_are_raised() -> Iterator[None]:
+    """Even in a process that a shell started in the background, which is born deaf to them."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_second_signal_ends_at_once(no_garbage_collection: None, interrupts_are_raised: None) -> None:
     with StopRequest() as stop:
         signal.raise_signal(signal.SIGINT)
         assert stop

@@ -10,14 +10,17 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from keras_unet.augment import AugmentationSettings
 from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
 from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
+from keras_unet.image_statistics import normalized, pixel_statistics
+from keras_unet.initialization import unit_variance
 from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
-from keras_unet.pipeline import class_balance, prepare, tile_warp, training_dataset, validation_dataset
+from keras_unet.pipeline import class_balance, mirrored, prepare, tile_warp, training_dataset, validation_dataset
 from keras_unet.unet import UNet, load_model
 
 from .checkpoints import Progress
@@ -38,6 +41,7 @@ from .whole_images import check_monitor, monitored
 Figures = dict[str, Any]
 
 _LEAST_INSIDE = 0.01  # share of the training pixels
+_FIRST_IMAGES = 4  # of which initial weights are fitted to the images
 
 
 def run(
@@ -124,7 +128,10 @@ def _run(
 
 
 def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.Strategy | None = None) -> Trainer:
-    """Model, optimizer and loss of a configuration, with weights drawn from its seed.
+    """Model, optimizer and loss of a configuration, with weights drawn from its seed and fitted to the images.
+
+    Without normalisation layers each feature map starts with mean 0 and variance 1 on the first training images
+    (`keras_unet.initialization.unit_variance`).
 
     Sets the seeds of Python, NumPy and TensorFlow, and op determinism where the configuration asks for it.
 
@@ -143,6 +150,8 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
     strategy = strategy or tf.distribute.get_strategy()
     with strategy.scope():
         model = _build_model(config, data)
+        if config.model.normalization == "none":
+            unit_variance(model, _first_tiles(model, data, config.training.input_size))
         optimizer = build_optimizer(config.optimizer, config.training.steps, config.training.precision)
     loss = build_loss(config.loss, data.ignore_label)
     settings, augment = config.training, None
@@ -179,6 +188,17 @@ def _build_model(config: Config, data: LabelledImages) -> UNet:
         dtype=config.training.precision,
         **arguments,
     )
+
+
+def _first_tiles(model: UNet, data: LabelledImages, size: int) -> NDArray[np.float32]:
+    """The middle of some images `(batch, size, size, channels)` as the net sees it, mirrored where they are smaller."""
+    tiles = []
+    for number in range(min(len(data), _FIRST_IMAGES)):
+        image = data[number].image
+        rows, columns = (mirrored((length - size) // 2 + np.arange(size), length) for length in image.shape[:2])
+        tile = image[np.ix_(rows, columns)].astype(np.float32)
+        tiles.append(normalized(tile, pixel_statistics(image)) if model.normalizes_images else tile)
+    return np.stack(tiles)
 
 
 def _check_values(config: Config, data: LabelledImages) -> None:

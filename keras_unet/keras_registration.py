@@ -17,6 +17,8 @@ PACKAGE = "keras_unet"
 CLASSES = {
     "UNet": "unet.UNet",
     "BilinearUpsampling": "blocks.BilinearUpsampling",
+    "Conv2D": "blocks.Conv2D",
+    "Conv2DTranspose": "blocks.Conv2DTranspose",
     "WeightedCrossentropy": "losses.WeightedCrossentropy",
     "Dice": "losses.Dice",
     "CrossentropyDice": "losses.CrossentropyDice",

@@ -189,11 +189,11 @@ def test_figures_of_the_log_are_those_of_the_run(page: Page, run: Path) -> None:
 
 
 def test_several_runs_lie_over_one_another_and_differ_in_what_was_set(run: Path, data: Path, tmp_path: Path) -> None:
-    other = train(tmp_path / "other", data, optimizer_learning_rate=0.02, loss_w0=0.0, loss_class_weights="none")
+    other = train(tmp_path / "other", data, optimizer_learning_rate=0.02, loss_w0=0.0)
     page, lacks = report(tmp_path, run, other, worst=1)
     assert lacks == []
     differing = page.table("setting")
-    assert set(differing) == {"optimizer.learning_rate", "loss.w0", "loss.class_weights"}
+    assert set(differing) == {"optimizer.learning_rate", "loss.w0"}
     assert list(differing["optimizer.learning_rate"].values()) == ["0.01", "0.02"]
     assert len(page.table("run")) == 2
     links = {str(attributes["href"])[1:] for tag, attributes in page.tags if tag == "a"}

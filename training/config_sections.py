@@ -108,7 +108,8 @@ class Loss(Section):
         kind: `"crossentropy"` or `"crossentropy_dice"`.
         w0: Height of the border term; 0 leaves it out.
         sigma: Width of the border term in pixels.
-        class_weights: `"balanced"`, `"none"`, or one weight per class.
+        class_weights: `"none"`; `"balanced"`, inversely to the frequency in the training set, with a mean of 1 over its
+            pixels; or one weight per class.
         dice_weight: Factor of the Dice term.
     """
 
@@ -116,7 +117,7 @@ class Loss(Section):
     w0: NotNegative = 10.0
     sigma: Positive = 5.0
     class_weights: Literal["balanced", "none"] | list[NotNegative] = Field(
-        default="balanced", description='"balanced", "none" or one number per class'
+        default="none", description='"balanced", "none" or one number per class'
     )
     dice_weight: NotNegative = 1.0
 

@@ -178,6 +178,7 @@ def test_of_an_error_the_highest_comes_first(data: Path, tmp_path: Path) -> None
 
 def test_figures_of_the_log_are_those_of_the_run(page: Page, run: Path) -> None:
     told = json.loads((run / "report.json").read_text())
+    assert "Share of dead filters by level" in page.text
     rows = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
     logged = {int(row[0]): float(row[5]) for row in rows[1:] if row[5]}
     row = page.table("figure")["mean IoU (decides)"]

@@ -1,7 +1,8 @@
 """The training loop: one step under a `tf.distribute` strategy, several steps a call, figures on a validation set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from keras_unet import metrics
 
+from .dead_filters import DeadFilters
 from .distribution import iterate
 
 Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -160,6 +162,14 @@ class Trainer:
             "mean_dice": float(np.nanmean(scores.dice)),
             "pixel_accuracy": float(counts.result()),
         }
+
+    def dead_filters(self, images: Iterable[NDArray[Any]]) -> dict[str, float]:
+        """Share of dead filters on some tiles `(height, width, channels)`, by column of log.csv, see `DeadFilters`."""
+        return self._find_dead_filters(images)
+
+    @cached_property
+    def _find_dead_filters(self) -> DeadFilters:
+        return DeadFilters(self.model)
 
     def classes(self, image: Any) -> NDArray[np.int64]:
         """Predicted class of each pixel, without dropout.

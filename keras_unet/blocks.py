@@ -50,10 +50,16 @@ def rescale(value_range: tuple[float, float]) -> keras.layers.Layer:
     return keras.layers.Rescaling(scale, -1.0 - low * scale, dtype="float32", name="rescale")
 
 
-def normalize(x: keras.KerasTensor, normalization: Normalization | None, name: str) -> keras.KerasTensor:
-    """Batch or group normalization of the channels of `x`, or `x` itself."""
+def normalize(
+    x: keras.KerasTensor, normalization: Normalization | None, batch_momentum: float, name: str
+) -> keras.KerasTensor:
+    """Batch or group normalization of the channels of `x`, or `x` itself.
+
+    A net made in the scope of a strategy takes the statistics of a batch over all replicas.
+    """
     if normalization == "batch":
-        return keras.layers.BatchNormalization(name=f"{name}_norm")(x)
+        several = tf.distribute.get_strategy().num_replicas_in_sync > 1
+        return keras.layers.BatchNormalization(momentum=batch_momentum, synchronized=several, name=f"{name}_norm")(x)
     if normalization == "group":
         groups = math.gcd(_GROUPS, x.shape[-1])
         return keras.layers.GroupNormalization(groups, name=f"{name}_norm")(x)
@@ -113,6 +119,7 @@ def convolution(
     kernel_size: int,
     padding: Padding,
     normalization: Normalization | None,
+    batch_momentum: float,
     name: str,
 ) -> keras.KerasTensor:
     """A convolution and its normalization; batch normalization brings the bias itself."""
@@ -124,7 +131,7 @@ def convolution(
         kernel_initializer=he_normal(),
         name=name,
     )
-    return normalize(layer(x), normalization, name)
+    return normalize(layer(x), normalization, batch_momentum, name)
 
 
 def double_convolution(
@@ -133,6 +140,7 @@ def double_convolution(
     *,
     padding: Padding,
     normalization: Normalization | None,
+    batch_momentum: float,
     residual: bool,
     name: str,
 ) -> keras.KerasTensor:
@@ -141,20 +149,12 @@ def double_convolution(
     With `residual` the input, brought to size by a 1x1 convolution and a centre crop, is added before the last ReLU
     (He et al. 2016).
     """
+    style = {"padding": padding, "normalization": normalization, "batch_momentum": batch_momentum}
     shortcut = x
     for number in (1, 2):
-        x = convolution(
-            x, filters, kernel_size=3, padding=padding, normalization=normalization, name=f"{name}_conv{number}"
-        )
+        x = convolution(x, filters, kernel_size=3, **style, name=f"{name}_conv{number}")
         if number == 2 and residual:
-            shortcut = convolution(
-                shortcut,
-                filters,
-                kernel_size=1,
-                padding=padding,
-                normalization=normalization,
-                name=f"{name}_shortcut",
-            )
+            shortcut = convolution(shortcut, filters, kernel_size=1, **style, name=f"{name}_shortcut")
             x = keras.layers.Add(name=f"{name}_add")([x, crop(shortcut, 2 if padding == "valid" else 0, name)])
         x = keras.layers.ReLU(name=f"{name}_relu{number}")(x)
     return x

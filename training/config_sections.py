@@ -89,6 +89,7 @@ class Model(Section):
     padding: Literal["valid", "same"] = "valid"
     dropout: Fraction = 0.5
     normalization: Literal["none", "batch", "group"] = "none"
+    batch_momentum: Fraction = 0.99
     residual: bool = False
     upsampling: Literal["transposed", "bilinear"] = "transposed"
     value_range: Annotated[tuple[float, float], AfterValidator(_rising)] | None = Field(
@@ -148,7 +149,7 @@ class Optimizer(Section):
         learning_rate: Its peak. The paper never gave one.
         momentum: Of SGD; 0.99 in the paper.
         nesterov: Whether SGD looks ahead.
-        weight_decay: Decoupled from the gradient; 0 for none.
+        weight_decay: Of kernels, decoupled from the gradient; 0 for none. Biases and normalizations do not decay.
         clip_norm: Largest norm of all gradients together; 0 for no limit.
         schedule: `"constant"`, `"cosine"`, `"poly"` or `"exponential"`, from the peak to `end_learning_rate` at the
             last step.

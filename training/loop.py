@@ -77,7 +77,11 @@ class Trainer:
             rule.global_clipnorm /= replicas
         # Replicas exchange gradients between forward and update, which XLA cannot compile into one program.
         alone = self.strategy.num_replicas_in_sync == 1
-        self._gradients = tf.function(self._loss_and_gradients, jit_compile=xla and not alone)
+        # Nor may a function within a replica's function exchange statistics, as batch normalization does.
+        compiled = xla and not alone
+        self._gradients = (
+            tf.function(self._loss_and_gradients, jit_compile=True) if compiled else self._loss_and_gradients
+        )
         self._step = tf.function(self._update if accumulate == 1 else self._add, jit_compile=xla and alone)
         self._apply_mean = tf.function(self._update_from_sums, jit_compile=xla and alone)
         self._several = tf.function(self._updates)

@@ -131,13 +131,14 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
         strategy: None for one device.
 
     Raises:
-        ConfigError: If the net's classes are not those of the data.
+        ConfigError: If the net's classes are not those of the data, or XLA cannot compile what devices exchange.
         ValueError: If an augmentation is out of range.
     """
     keras.utils.set_random_seed(config.training.seed)
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategy or tf.distribute.get_strategy()
+    _check_xla(config, strategy.num_replicas_in_sync)
     with strategy.scope():
         model = _build_model(config, data)
         optimizer = build_optimizer(config.optimizer, config.training.steps, config.training.precision)
@@ -154,6 +155,15 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
         accumulate=settings.accumulate,
         augment=augment,
     )
+
+
+def _check_xla(config: Config, replicas: int) -> None:
+    """Devices exchange the statistics of batch normalization within a step, which XLA cannot compile."""
+    if config.training.xla and config.model.normalization == "batch" and replicas > 1:
+        raise ConfigError(
+            'training.xla: Expected false with model.normalization = "batch" on several devices, which exchange '
+            'statistics within a step. Received true: switch it off, or choose "group".'
+        )
 
 
 def _build_model(config: Config, data: LabelledImages) -> UNet:

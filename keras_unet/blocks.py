@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import tensorflow as tf
@@ -149,7 +149,7 @@ def double_convolution(
     With `residual` the input, brought to size by a 1x1 convolution and a centre crop, is added before the last ReLU
     (He et al. 2016).
     """
-    style = {"padding": padding, "normalization": normalization, "batch_momentum": batch_momentum}
+    style: dict[str, Any] = {"padding": padding, "normalization": normalization, "batch_momentum": batch_momentum}
     shortcut = x
     for number in (1, 2):
         x = convolution(x, filters, kernel_size=3, **style, name=f"{name}_conv{number}")

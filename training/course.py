@@ -306,4 +306,5 @@ class Course:
 
     def _tiles(self, validation: tf.data.Dataset) -> Iterator[Any]:
         """Image, label and weight of the first tiles."""
-        return validation.unbatch().take(TILES).as_numpy_iterator()
+        tiles: Iterator[Any] = validation.unbatch().take(TILES).as_numpy_iterator()
+        return tiles

@@ -30,7 +30,12 @@ def train(data: LabelledImages, w0: float, seed: int, steps: int) -> ku.UNet:
     keras.utils.set_random_seed(seed)
     model = ku.UNet((None, None, 1), num_classes=2, filters=8, depth=2, dropout=0.0, value_range=data.value_range)
     tiles = training_dataset(
-        prepare(data, w0=w0), model.geometry, TILE, settings=AugmentationSettings(), batch_size=BATCH, seed=seed
+        prepare(data, w0=w0, class_weights="balanced"),
+        model.geometry,
+        TILE,
+        settings=AugmentationSettings(),
+        batch_size=BATCH,
+        seed=seed,
     )
     rate = keras.optimizers.schedules.CosineDecay(2e-3, steps)
     model.compile(optimizer=keras.optimizers.Adam(rate), loss=ku.WeightedCrossentropy())

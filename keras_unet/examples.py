@@ -1,6 +1,7 @@
 """Labelled images made ready for training: classes with the separation border cut, and the weights of equation 2."""
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import ShardedImages
 from keras_unet.truth import true_classes, true_objects
-from keras_unet.weight_maps import border_term, class_weights_from_counts
+from keras_unet.weight_maps import LARGEST_RATIO, border_term, class_weights_from_counts
 
 ClassWeights = Literal["balanced"] | Sequence[float] | None
 
@@ -36,16 +37,41 @@ class Example:
     instances: NDArray[np.int32]
 
 
-def class_balance(data: LabelledImages) -> tuple[float, ...]:
-    """Class weights w_c that balance the class frequencies of a whole data set: inverse frequency, largest 1."""
+def class_balance(data: LabelledImages, say: Callable[[str], object] = warnings.warn) -> tuple[float, ...]:
+    """Class weights w_c that balance the class frequencies of a whole data set, as `class_weights_from_counts` does.
+
+    Args:
+        data: The training set.
+        say: Takes a sentence about each class that is absent, or so rare that its weight is limited.
+    """
+    counts = _class_counts(data)
+    weights = class_weights_from_counts(counts)
+    for sentence in _extremes(data.class_names, counts, weights):
+        say(sentence)
+    return tuple(float(weight) for weight in weights)
+
+
+def _extremes(names: Sequence[str], counts: NDArray[np.int64], weights: NDArray[np.float64]) -> Iterator[str]:
+    for name, count, weight in zip(names, counts, weights, strict=True):
+        if not count:
+            yield f"No training image has a pixel of class {name!r}: the net cannot learn it."
+        elif LARGEST_RATIO * count < counts.max():
+            yield (
+                f"Class {name!r} has only {count:,} of {counts.sum():,} pixels: its weight is limited to {weight:.3g}, "
+                f"{LARGEST_RATIO:g} times that of the most frequent class. Are its labels right?"
+            )
+
+
+def _class_counts(data: LabelledImages) -> NDArray[np.int64]:
+    """Pixels of each class, those without meaning left out."""
     if isinstance(data, ShardedImages):
-        return tuple(float(weight) for weight in class_weights_from_counts(data.class_counts))
+        return data.class_counts
     counts = np.zeros(data.num_classes, np.int64)
     for sample in data:
         label = _classes(sample, data)
         valid = label[label != data.ignore_label] if data.ignore_label is not None else label
         counts += np.bincount(valid.ravel(), minlength=data.num_classes)
-    return tuple(float(weight) for weight in class_weights_from_counts(counts))
+    return counts
 
 
 def prepare(
@@ -53,7 +79,7 @@ def prepare(
     *,
     w0: float = 10.0,
     sigma: float = 5.0,
-    class_weights: ClassWeights = "balanced",
+    class_weights: ClassWeights = None,
 ) -> Sequence[Example]:
     """Class labels and weight maps of a data set, computed once; of shards, which hold them, when they are wanted.
 
@@ -61,7 +87,8 @@ def prepare(
         data: What a reader of `keras_unet.datasets` returned.
         w0: Height of the border term of equation 2; 0 leaves it out.
         sigma: Width of the border term in pixels.
-        class_weights: `"balanced"` (`class_balance(data)`), one weight per class, or None for 1.
+        class_weights: None for 1, so that a probability is the share of pixels that are of the class; `"balanced"`
+            (`class_balance(data)`), with which rare classes are found more often than they occur; or one per class.
 
     Raises:
         ValueError: If the number of class weights is not the number of classes, or shards were written with another

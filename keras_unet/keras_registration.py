@@ -18,6 +18,8 @@ CLASSES = {
     "UNet": "unet.UNet",
     "BilinearUpsampling": "blocks.BilinearUpsampling",
     "NormalizePixels": "pixel_normalization.NormalizePixels",
+    "Conv2D": "blocks.Conv2D",
+    "Conv2DTranspose": "blocks.Conv2DTranspose",
     "WeightedCrossentropy": "losses.WeightedCrossentropy",
     "Dice": "losses.Dice",
     "CrossentropyDice": "losses.CrossentropyDice",

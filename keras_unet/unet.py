@@ -50,6 +50,8 @@ class UNet(keras.Model):
         dropout: Rate of the dropout at the end of the contracting path: after the last two levels, before the skip
             connection branches off, as in the authors' release. 0 for none.
         normalization: None, `"batch"` or `"group"`, after each 3x3 convolution.
+        batch_momentum: Share of the moving averages of batch normalization that stays at an update, which predict: with
+            0.99 they need some hundred updates, so that short runs want less.
         residual: Whether each block adds its input to its output.
         upsampling: `"transposed"` (2x2 up-convolution) or `"bilinear"`.
         value_range: `(low, high)` of the raw pixels of the training data.
@@ -92,13 +94,14 @@ class UNet(keras.Model):
         value_range: tuple[float, float] = (0.0, 255.0),
         pixel_normalization: PixelNormalization = "range",
         training_tile: int | None = None,
+        batch_momentum: float = 0.99,
         dtype: str | None = None,
         name: str | None = None,
     ) -> None:
         geometry = Geometry(depth, padding, upsampling)
         num_classes, filters = whole_number(num_classes, "num_classes"), whole_number(filters, "filters")
         input_shape = _checked_shape(input_shape, geometry)
-        _check_arguments(num_classes, filters, dropout, normalization)
+        _check_arguments(num_classes, filters, dropout, normalization, batch_momentum)
         low, high = _checked_range(value_range)
         config: dict[str, Any] = {
             "input_shape": input_shape,
@@ -113,6 +116,7 @@ class UNet(keras.Model):
             "value_range": (low, high),
             "pixel_normalization": checked(pixel_normalization, input_shape[2]),
             "training_tile": None if training_tile is None else whole_number(training_tile, "training_tile", 1),
+            "batch_momentum": batch_momentum,
             "dtype": dtype or keras.config.dtype_policy().name,
         }
         with blocks.dtype_policy(config["dtype"]):
@@ -247,7 +251,7 @@ def _check_holds_unet(file: Path) -> None:
 def _connect(config: dict[str, Any], geometry: Geometry) -> tuple[keras.KerasTensor, keras.KerasTensor]:
     """The input and the logits of the net that `config` describes."""
     filters, depth, dropout = config["filters"], config["depth"], config["dropout"]
-    style = {key: config[key] for key in ("padding", "normalization", "residual")}
+    style = {key: config[key] for key in ("padding", "normalization", "batch_momentum", "residual")}
     inputs = keras.Input(config["input_shape"], name="image", dtype="float32")  # (batch, height, width, channels)
     x = _normalization_layer(config)(inputs)
     skips = []
@@ -303,12 +307,16 @@ def _checked_range(value_range: tuple[float, float]) -> tuple[float, float]:
     return low, high
 
 
-def _check_arguments(num_classes: int, filters: int, dropout: float, normalization: Normalization | None) -> None:
+def _check_arguments(
+    num_classes: int, filters: int, dropout: float, normalization: Normalization | None, batch_momentum: float
+) -> None:
     if num_classes < 1:
         raise ValueError(f"Expected num_classes of at least 1. Received {num_classes}.")
     if filters < 1:
         raise ValueError(f"Expected at least one filter. Received filters={filters}.")
     if not 0.0 <= dropout < 1.0:
         raise ValueError(f"Expected a dropout rate in 0 … 1, 1 excluded. Received {dropout}.")
+    if not 0.0 <= batch_momentum < 1.0:
+        raise ValueError(f"Expected a batch_momentum in 0 … 1, 1 excluded. Received {batch_momentum}.")
     if normalization is not None and normalization not in NORMALIZATIONS:
         raise ValueError(f'Expected normalization None, "batch" or "group". Received {normalization!r}.')

@@ -8,7 +8,8 @@ nearest and to the second nearest cell; a distance is 0 inside a cell. An *insta
 array of labels, of one or of several parts; 0 is background.
 
 The paper leaves open where the gap lies and how classes are balanced. Here the gap is cut by `separation_border`,
-distances are measured before it is cut, and classes weigh inversely to their frequency, the rarest 1.
+distances are measured before it is cut, and classes weigh inversely to their frequency: 1 in the mean over the
+pixels, so that w0 means the same for every data set, and at most 10 times as much as another class.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,6 +23,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from keras_unet.arguments import refuse_path
+
+LARGEST_RATIO = 10.0
+"""Largest weight of a class as a multiple of the smallest: a few stray pixels must not outweigh all others."""
 
 _FIRST, _LAST, _ALL = slice(None, -1), slice(1, None), slice(None)
 
@@ -134,22 +138,23 @@ def border_term(
 
 
 def class_weights_from_counts(counts: ArrayLike) -> NDArray[np.float64]:
-    """Balance of classes: inverse frequency, scaled so that the rarest class has 1.
+    """Balance of classes: inverse frequency, with a mean of 1 over all pixels counted.
 
-    A class that is absent also gets 1: a pixel of it that turns up later must not go unheeded.
+    A class weighs at most `LARGEST_RATIO` times as much as the most frequent one. A class that is absent weighs 1: a
+    pixel of it that turns up later counts as any other.
 
     Args:
         counts: Pixels `(classes,)` of each class, summed over the whole training set.
 
     Returns:
-        float64 `(classes,)`, above 0 and at most 1.
+        float64 `(classes,)`, above 0.
 
     Raises:
         ValueError: If a count is negative or not finite, or there is no pixel at all.
 
     Example:
         >>> class_weights_from_counts([300, 100]).round(3).tolist()
-        [0.333, 1.0]
+        [0.667, 2.0]
     """
     counts = np.asarray(counts, np.float64)
     if counts.ndim != 1 or not np.isfinite(counts).all() or (counts < 0).any():
@@ -158,7 +163,8 @@ def class_weights_from_counts(counts: ArrayLike) -> NDArray[np.float64]:
     if not present.any():
         raise ValueError(f"Expected at least one pixel in one class. Received counts {counts.tolist()}.")
     weights = np.ones(counts.shape)
-    weights[present] = counts[present].min() / counts[present]
+    inverse = np.minimum(1.0 / counts[present], LARGEST_RATIO / counts.max())
+    weights[present] = inverse * counts.sum() / (inverse * counts[present]).sum()
     return weights
 
 

@@ -60,8 +60,9 @@ def test_weights_are_equation_2_with_the_class_weights_of_the_whole_set() -> Non
     labels = [ku.separation_border(sample.labels) > 0 for sample in data]
     foreground = sum(int(label.sum()) for label in labels)
     background = sum(label.size for label in labels) - foreground
-    assert balance == pytest.approx((foreground / background, 1.0))
-    for example, sample in zip(prepare(data), data, strict=True):
+    pixels = foreground + background
+    assert balance == pytest.approx((pixels / (2 * background), pixels / (2 * foreground)))
+    for example, sample in zip(prepare(data, class_weights="balanced"), data, strict=True):
         np.testing.assert_allclose(example.weight, ku.weight_map(sample.labels, class_weights=balance), rtol=1e-6)
 
 
@@ -97,8 +98,31 @@ def test_other_numbers_than_whole_ones_are_refused(name: str, value: object) -> 
         training_dataset(prepare(cells(1)), NET, 36.0)
 
 
-def test_without_border_term_and_class_weights_every_weight_is_one() -> None:
-    assert all((example.weight == 1).all() for example in prepare(cells(), w0=0, class_weights=None))
+def test_without_border_term_every_weight_is_one_by_default() -> None:
+    assert all((example.weight == 1).all() for example in prepare(cells(), w0=0))
+
+
+def labelled(*counts: int) -> LabelledImages:
+    """One image with so many pixels of each class, called c0, c1, …"""
+    labels = np.repeat(np.arange(len(counts)), counts)[None].astype(np.int32)
+    names = tuple(f"c{number}" for number in range(len(counts)))
+    sample = Sample("drawn", np.zeros((*labels.shape, 1), np.uint8), labels)
+    return LabelledImages((sample,), "classes", len(counts), names)
+
+
+def test_a_few_stray_pixels_of_a_class_are_told_by_its_name_and_cannot_outweigh_the_others() -> None:
+    with pytest.warns(
+        UserWarning, match=r"^Class 'c2' has only 5 of 4,005 pixels: its weight is limited to 6\.6"
+    ) as told:
+        balance = class_balance(labelled(3000, 1000, 5))
+    assert len(told) == 1
+    assert np.array(balance) / balance[0] == pytest.approx([1, 3, 10])
+
+
+def test_a_class_without_pixels_is_told_by_its_name() -> None:
+    told: list[str] = []
+    assert class_balance(labelled(3, 0, 1), told.append) == pytest.approx((2 / 3, 1, 2))
+    assert told == ["No training image has a pixel of class 'c1': the net cannot learn it."]
 
 
 def test_objects_of_a_mask_are_its_connected_components() -> None:

@@ -178,6 +178,7 @@ def test_of_an_error_the_highest_comes_first(data: Path, tmp_path: Path) -> None
 
 def test_figures_of_the_log_are_those_of_the_run(page: Page, run: Path) -> None:
     told = json.loads((run / "report.json").read_text())
+    assert "Share of dead filters by level" in page.text
     rows = [line.split(",") for line in (run / "log.csv").read_text().splitlines()]
     logged = {int(row[0]): float(row[5]) for row in rows[1:] if row[5]}
     row = page.table("figure")["mean IoU (decides)"]
@@ -189,11 +190,11 @@ def test_figures_of_the_log_are_those_of_the_run(page: Page, run: Path) -> None:
 
 
 def test_several_runs_lie_over_one_another_and_differ_in_what_was_set(run: Path, data: Path, tmp_path: Path) -> None:
-    other = train(tmp_path / "other", data, optimizer_learning_rate=0.02, loss_w0=0.0, loss_class_weights="none")
+    other = train(tmp_path / "other", data, optimizer_learning_rate=0.02, loss_w0=0.0)
     page, lacks = report(tmp_path, run, other, worst=1)
     assert lacks == []
     differing = page.table("setting")
-    assert set(differing) == {"optimizer.learning_rate", "loss.w0", "loss.class_weights"}
+    assert set(differing) == {"optimizer.learning_rate", "loss.w0"}
     assert list(differing["optimizer.learning_rate"].values()) == ["0.01", "0.02"]
     assert len(page.table("run")) == 2
     links = {str(attributes["href"])[1:] for tag, attributes in page.tags if tag == "a"}

@@ -113,6 +113,19 @@ def test_keras_file_gives_the_same_model_back(tmp_path: Path, changes: dict[str,
     assert loaded.value_range == (3.0, 900.0)
 
 
+def test_batch_momentum_is_that_of_all_normalizations() -> None:
+    norms = [layer for layer in small(normalization="batch", batch_momentum=0.9).layers if "norm" in layer.name]
+    assert {layer.momentum for layer in norms} == {0.9}
+    assert len(norms) == 10
+    assert small().get_config()["batch_momentum"] == 0.99
+
+
+def test_config_without_a_batch_momentum_is_that_of_an_earlier_file() -> None:
+    config = small(normalization="batch").get_config()
+    del config["batch_momentum"]
+    assert UNet.from_config(config).get_layer("bottom_conv1_norm").momentum == 0.99
+
+
 def test_config_holds_the_constructors_arguments() -> None:
     config = small(normalization="group").get_config()
     assert (config["filters"], config["depth"], config["normalization"]) == (4, 2, "group")
@@ -153,6 +166,7 @@ def test_loading_something_else_is_refused_in_one_sentence(tmp_path: Path) -> No
         ({"filters": 0}, "at least one filter"),
         ({"depth": 0}, "Expected a depth between 1 and 8"),
         ({"dropout": 1.0}, "Expected a dropout rate"),
+        ({"batch_momentum": 1.0}, "Expected a batch_momentum"),
         ({"normalization": "layer"}, "Expected normalization"),
         ({"value_range": (5, 5)}, "low < high"),
         ({"value_range": (0, float("nan"))}, "low < high"),

@@ -53,13 +53,13 @@ def test_the_package_offers_weight_map_and_separation_border():
 
 def test_two_squares_with_a_known_gap_have_the_weights_worked_out_by_hand():
     weights = weight_map(two_squares())
-    # 18 foreground and 66 background pixels: the rarer class has 1, background 18 / 66.
-    assert weights[3, 2] == weights[3, 8] == 1.0
+    # 18 foreground and 66 background pixels: 84 / (2 * 18) and 84 / (2 * 66), whose mean over the pixels is 1.
+    np.testing.assert_allclose([weights[3, 2], weights[3, 8]], 42 / 18, rtol=1e-6)
     # Between the squares d1 + d2 = 1 + 3 = 2 + 2 = 4 in each column: 10 exp(-16 / 50) = 7.26149037.
-    np.testing.assert_allclose(weights[3, 4:7], 18 / 66 + 7.26149037, rtol=1e-6)
+    np.testing.assert_allclose(weights[3, 4:7], 42 / 66 + 7.26149037, rtol=1e-6)
     # In the corner d1 = sqrt(1 + 4) and d2 = sqrt(49 + 4): 10 exp(-90.5576 / 50) = 1.634727.
     assert weights[0, 0] == pytest.approx(
-        18 / 66 + 10 * math.exp(-((math.sqrt(5) + math.sqrt(53)) ** 2) / 50), rel=1e-6
+        42 / 66 + 10 * math.exp(-((math.sqrt(5) + math.sqrt(53)) ** 2) / 50), rel=1e-6
     )
     assert weights.dtype == np.float32
 
@@ -78,7 +78,7 @@ def test_the_two_distances_are_added():
 def test_distances_are_measured_before_the_gap_is_cut():
     weights = weight_map([[1, 1, 2, 2]])
     # The third pixel is cut; it lies in cell 2 (d = 0), next to cell 1 (d = 1): 10 exp(-1 / 50) = 9.80198673.
-    np.testing.assert_allclose(weights, [[1 / 3, 1 / 3, 1 + 9.80198673, 1 / 3]], rtol=1e-6)
+    np.testing.assert_allclose(weights, [[2 / 3, 2 / 3, 2 + 9.80198673, 2 / 3]], rtol=1e-6)
 
 
 def test_foreground_carries_its_class_weight_alone():
@@ -210,13 +210,21 @@ def test_separation_border_equals_the_rule_pixel_by_pixel(seed):
     np.testing.assert_array_equal(separation_border(labels), separation_border_by_loops(labels))
 
 
-def test_class_weights_are_inverse_frequencies_with_the_rarest_at_one():
-    np.testing.assert_allclose(class_weights_from_counts([300, 100]), [1 / 3, 1])
-    np.testing.assert_allclose(class_weights_from_counts([8, 2, 4]), [0.25, 1, 0.5])
+def test_class_weights_are_inverse_frequencies_with_a_mean_of_one_over_the_pixels():
+    np.testing.assert_allclose(class_weights_from_counts([300, 100]), [2 / 3, 2])
+    np.testing.assert_allclose(class_weights_from_counts([8, 2, 4]), [14 / 24, 14 / 6, 14 / 12])
+
+
+def test_a_class_weighs_at_most_ten_times_as_much_as_the_most_frequent_one():
+    """Five stray pixels: by frequency alone the others would weigh 1.6e-5 of theirs. (95 + 5 * 10) / 100 = 1.45."""
+    np.testing.assert_allclose(class_weights_from_counts([95, 5]), [1 / 1.45, 10 / 1.45])
+    weights = class_weights_from_counts([300_000, 100_000, 5])
+    np.testing.assert_allclose(weights[1:] / weights[0], [3, 10])
+    assert weights @ [300_000, 100_000, 5] == pytest.approx(400_005)
 
 
 def test_an_absent_class_weighs_one_and_does_not_shrink_the_others():
-    np.testing.assert_allclose(class_weights_from_counts([8, 0, 4]), [0.5, 1, 1])
+    np.testing.assert_allclose(class_weights_from_counts([8, 0, 4]), [0.75, 1, 1.5])
 
 
 @pytest.mark.parametrize("counts", [[], [0, 0], [3, -1], [[1, 2]], [1, np.nan]])

@@ -27,6 +27,7 @@ _MODULES = (
     "cluster",
     "config",
     "course",
+    "dead_filters",
     "distribution",
     "evaluation",
     "failures",

@@ -96,6 +96,7 @@ class Model(Section):
     padding: Literal["valid", "same"] = "valid"
     dropout: Fraction = 0.5
     normalization: Literal["none", "batch", "group"] = "none"
+    batch_momentum: Fraction = 0.99
     residual: bool = False
     upsampling: Literal["transposed", "bilinear"] = "transposed"
     pixel_normalization: Literal["image", "data", "range"] = "image"
@@ -116,7 +117,8 @@ class Loss(Section):
         kind: `"crossentropy"` or `"crossentropy_dice"`.
         w0: Height of the border term; 0 leaves it out.
         sigma: Width of the border term in pixels.
-        class_weights: `"balanced"`, `"none"`, or one weight per class.
+        class_weights: `"none"`; `"balanced"`, inversely to the frequency in the training set, with a mean of 1 over its
+            pixels; or one weight per class.
         dice_weight: Factor of the Dice term.
     """
 
@@ -124,7 +126,7 @@ class Loss(Section):
     w0: NotNegative = 10.0
     sigma: Positive = 5.0
     class_weights: Literal["balanced", "none"] | list[NotNegative] = Field(
-        default="balanced", description='"balanced", "none" or one number per class'
+        default="none", description='"balanced", "none" or one number per class'
     )
     dice_weight: NotNegative = 1.0
 
@@ -155,7 +157,7 @@ class Optimizer(Section):
         learning_rate: Its peak. The paper never gave one.
         momentum: Of SGD; 0.99 in the paper.
         nesterov: Whether SGD looks ahead.
-        weight_decay: Decoupled from the gradient; 0 for none.
+        weight_decay: Of kernels, decoupled from the gradient; 0 for none. Biases and normalizations do not decay.
         clip_norm: Largest norm of all gradients together; 0 for no limit.
         schedule: `"constant"`, `"cosine"`, `"poly"` or `"exponential"`, from the peak to `end_learning_rate` at the
             last step.

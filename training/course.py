@@ -17,6 +17,7 @@ from keras_unet.files import written_aside
 from .checkpoints import UNREADABLE, Checkpoints, Progress, read, restore, snapshot
 from .config import Config, ConfigError
 from .config_sections import SMALLER_IS_BETTER
+from .dead_filters import TILES, advice, columns
 from .distribution import Workers
 from .failures import input_explained, keep_batch, out_of_memory
 from .hyperparameters import flattened
@@ -24,8 +25,6 @@ from .loop import DivergedError, Trainer
 from .monitoring import Bar, Board, CsvLog, Say, last_step, panel
 from .run_folder import RunFolder, is_whole
 from .stopping import StopRequest
-
-_PANELS = 4
 
 
 class Course:
@@ -62,6 +61,7 @@ class Course:
         self._checkpoints = Checkpoints(folder.checkpoints, config.training.keep_checkpoints)
         self._workers = Workers(trainer.strategy)
         self._validated: dict[str, float] = {}
+        self._warned = False
 
     def to_the_end(self) -> Progress:
         """Train until a reason to end: all steps done, no improvement, or no time left.
@@ -79,7 +79,8 @@ class Course:
         progress = self._chiefs(self._resume())
         if progress.finished:
             return progress
-        log, board = CsvLog(self._folder.log, progress.step), Board(self._folder.tensorboard)
+        further = columns(self._config.model.depth)
+        log, board = CsvLog(self._folder.log, progress.step, further), Board(self._folder.tensorboard)
         bar = Bar(self._settings.steps, progress.step, self._say)
         batches = self._trainer.batches(self._batches_from(progress.step * self._settings.accumulate))
         told = False
@@ -243,6 +244,7 @@ class Course:
                 progress.due, progress.finished = True, ""
                 return False
             figures |= {f"val_{name}": value for name, value in validated.items()}
+            figures |= self._dead_filters(self._validation)
             self._validated = {f"val {settings.monitor} of step {progress.step}": validated[settings.monitor]}
             board.panels(self._panels(self._validation), progress.step)
             if settings.histograms:
@@ -252,7 +254,15 @@ class Course:
         progress.seconds += time.monotonic() - begun
         if settings.patience and progress.stale >= settings.patience and not progress.finished:
             progress.finished = f"no better {settings.monitor} in {progress.stale} validations"
+        self._warn(figures, bool(progress.finished))
         return True
+
+    def _warn(self, figures: dict[str, float], finished: bool) -> None:
+        """Tell once of filters that are dead, and again at the end."""
+        sentence = advice(figures)
+        if sentence and (finished or not self._warned):
+            self._say(sentence)
+            self._warned = True
 
     def _validate(self, validation: tf.data.Dataset, request: StopRequest) -> dict[str, float] | None:
         """Figures, or None if the run was told to end. Several workers, who would have to agree, go on to the end."""
@@ -288,6 +298,13 @@ class Course:
             self._trainer.model.save(aside)
 
     def _panels(self, validation: tf.data.Dataset) -> list[NDArray[np.uint8]]:
-        tiles = validation.unbatch().take(_PANELS).as_numpy_iterator()
-        classes = self._trainer.classes
+        tiles, classes = self._tiles(validation), self._trainer.classes
         return [panel(image, label, weight, classes(image[None])[0]) for image, label, weight in tiles]
+
+    def _dead_filters(self, validation: tf.data.Dataset) -> dict[str, float]:
+        return self._trainer.dead_filters(image for image, *_ in self._tiles(validation))
+
+    def _tiles(self, validation: tf.data.Dataset) -> Iterator[Any]:
+        """Image, label and weight of the first tiles."""
+        tiles: Iterator[Any] = validation.unbatch().take(TILES).as_numpy_iterator()
+        return tiles

@@ -80,6 +80,11 @@ class History:
         """A value of the configuration, or None."""
         return self.sections.get(section, {}).get(key)
 
+    @property
+    def columns(self) -> list[str]:
+        """Columns of the log of which any figure was taken."""
+        return list(dict.fromkeys(column for line in self.log.values() for column in line))
+
     def curve(self, column: str) -> list[Point]:
         """Steps and figures of a column of the log, finite ones alone."""
         return [(step, line[column]) for step, line in self.log.items() if math.isfinite(line.get(column, math.nan))]

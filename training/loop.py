@@ -1,7 +1,8 @@
 """The training loop: one step under a `tf.distribute` strategy, several steps a call, figures on a validation set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import keras
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from keras_unet import metrics
 from keras_unet.pixel_normalization import pixels_are_normalized
 
+from .dead_filters import DeadFilters
 from .distribution import iterate
 
 Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
@@ -77,7 +79,11 @@ class Trainer:
             rule.global_clipnorm /= replicas
         # Replicas exchange gradients between forward and update, which XLA cannot compile into one program.
         alone = self.strategy.num_replicas_in_sync == 1
-        self._gradients = tf.function(self._loss_and_gradients, jit_compile=xla and not alone)
+        # Nor may a function within a replica's function exchange statistics, as batch normalization does.
+        compiled = xla and not alone
+        self._gradients = (
+            tf.function(self._loss_and_gradients, jit_compile=True) if compiled else self._loss_and_gradients
+        )
         self._step = tf.function(self._update if accumulate == 1 else self._add, jit_compile=xla and alone)
         self._apply_mean = tf.function(self._update_from_sums, jit_compile=xla and alone)
         self._several = tf.function(self._updates)
@@ -162,6 +168,14 @@ class Trainer:
             "mean_dice": float(np.nanmean(scores.dice)),
             "pixel_accuracy": float(counts.result()),
         }
+
+    def dead_filters(self, images: Iterable[NDArray[Any]]) -> dict[str, float]:
+        """Share of dead filters on some tiles `(height, width, channels)`, by column of log.csv, see `DeadFilters`."""
+        return self._find_dead_filters(images)
+
+    @cached_property
+    def _find_dead_filters(self) -> DeadFilters:
+        return DeadFilters(self.model)
 
     def classes(self, image: Any) -> NDArray[np.int64]:
         """Predicted class of each pixel, without dropout.

@@ -46,13 +46,14 @@ class CsvLog:
     Args:
         path: The file; lines after `step`, left by a start that was cut short, are dropped.
         step: Where the run goes on.
+        further: Columns after the usual ones.
     """
 
-    def __init__(self, path: Path, step: int = 0) -> None:
-        self._path = path
+    def __init__(self, path: Path, step: int = 0, further: Sequence[str] = ()) -> None:
+        self._path, self._columns = path, (*COLUMNS, *further)
         kept = [line for line in _read_table(path) if 0 < line["step"] <= step]
         text = io.StringIO()
-        writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+        writer = csv.DictWriter(text, self._columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(kept)
         write_text(path, text.getvalue())
@@ -60,7 +61,7 @@ class CsvLog:
     def write(self, figures: Figures) -> None:
         """Add a line; columns without a figure stay empty."""
         with naming(self._path), open(self._path, "a", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer = csv.DictWriter(file, self._columns, lineterminator="\n")
             writer.writerow({name: f"{value:.6g}" for name, value in figures.items()})
 
 
@@ -93,7 +94,7 @@ class Board:
         with self._writer.as_default(step):
             for name, value in figures.items():
                 if name != "step":
-                    tag = name.replace("val_", "validation/", 1)
+                    tag = name.replace("val_", "validation/", 1).replace("dead_", "dead_filters/", 1)
                     tf.summary.write(tag, tf.constant(value, tf.float32), metadata=_metadata("scalars", _SCALAR))
         self._writer.flush()
 

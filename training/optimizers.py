@@ -7,6 +7,9 @@ import keras
 
 from .config import Optimizer
 
+# Names of TensorFlow's variables, on each replica its own: "logits/bias:0", "logits/bias/replica_1:0".
+_NOT_DECAYING = r"\b(bias|gamma|beta)(/replica_\d+)?(:\d+)?$"
+
 
 @keras.saving.register_keras_serializable(package="keras_unet")
 class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -103,7 +106,11 @@ def _update_rule(settings: Optimizer, schedule: WarmUpAndDecay) -> keras.optimiz
         "ema_momentum": settings.ema_decay,
     }
     if settings.name == "sgd":
-        return keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.nesterov, **common)
-    if settings.name == "adam":
-        return keras.optimizers.Adam(**common)
-    return keras.optimizers.AdamW(**{**common, "weight_decay": settings.weight_decay})
+        rule = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.nesterov, **common)
+    elif settings.name == "adam":
+        rule = keras.optimizers.Adam(**common)
+    else:
+        rule = keras.optimizers.AdamW(**{**common, "weight_decay": settings.weight_decay})
+    # Biases, and scale and offset of a normalization: to pull them to 0 does not keep a net simple.
+    rule.exclude_from_weight_decay(var_names=[_NOT_DECAYING])
+    return rule

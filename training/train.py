@@ -105,7 +105,7 @@ def _run(
         say(f"Changed since the run began: {sample}.")
     check_monitor(config, parts.validate)
     trainer = build_trainer(config, parts.train, strategy)
-    batches_from, validation = build_datasets(config, parts, trainer.model.geometry, strategy)
+    batches_from, validation = build_datasets(config, parts, trainer.model.geometry, strategy, say)
     folder.open(config, overwrite)
     write_text(folder.notes, "\n".join(parts.notes) + "\n")
     if changed or not folder.provenance.exists():
@@ -141,13 +141,14 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
         strategy: None for one device.
 
     Raises:
-        ConfigError: If the net's classes are not those of the data.
+        ConfigError: If the net's classes are not those of the data, or XLA cannot compile what devices exchange.
         ValueError: If an augmentation is out of range.
     """
     keras.utils.set_random_seed(config.training.seed)
     if config.training.deterministic:
         tf.config.experimental.enable_op_determinism()
     strategy = strategy or tf.distribute.get_strategy()
+    _check_xla(config, strategy.num_replicas_in_sync)
     with strategy.scope():
         model = _build_model(config, data)
         if config.model.normalization == "none":
@@ -168,6 +169,15 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
         accumulate=settings.accumulate,
         augment=augment,
     )
+
+
+def _check_xla(config: Config, replicas: int) -> None:
+    """Devices exchange the statistics of batch normalization within a step, which XLA cannot compile."""
+    if config.training.xla and config.model.normalization == "batch" and replicas > 1:
+        raise ConfigError(
+            'training.xla: Expected false with model.normalization = "batch" on several devices, which exchange '
+            'statistics within a step. Received true: switch it off, or choose "group".'
+        )
 
 
 def _build_model(config: Config, data: LabelledImages) -> UNet:
@@ -231,19 +241,24 @@ def build_loss(settings: Loss, ignore_label: int | None = None) -> keras.losses.
 
 
 def build_datasets(
-    config: Config, parts: Split, geometry: Geometry, strategy: tf.distribute.Strategy | None = None
+    config: Config,
+    parts: Split,
+    geometry: Geometry,
+    strategy: tf.distribute.Strategy | None = None,
+    say: Say = print,
 ) -> tuple[Callable[[int], tf.data.Dataset], tf.data.Dataset | None]:
     """The training dataset from a batch number on, and the validation tiles.
 
     Class weights come from the training set alone and hold for both. Training batches are what a trainer of this
     configuration takes, with `augment_on = "device"` cuts; under a strategy of several workers, this worker's share.
+    `say` takes a sentence about each class that is too rare to be balanced.
 
     Raises:
         ValueError: If the number of class weights is not the number of classes, or an augmentation is out of range.
     """
     settings = _augmentation(config)
     weights = config.loss.class_weights
-    class_weights = class_balance(parts.train) if weights == "balanced" else None if weights == "none" else weights
+    class_weights = class_balance(parts.train, say) if weights == "balanced" else None if weights == "none" else weights
     weigh = partial(prepare, w0=config.loss.w0, sigma=config.loss.sigma, class_weights=class_weights)
     examples = weigh(parts.train)
     tile, batch_size, seed = config.training.input_size, config.training.batch_size, config.training.seed

@@ -6,7 +6,7 @@ generator's state and the number of the batch. So a run that goes on from a wron
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -21,6 +21,7 @@ from keras_unet.datasets import LabelledImages
 from keras_unet.geometry import Geometry
 from keras_unet.training import evaluation, train, whole_images
 from keras_unet.training.config import Config
+from keras_unet.training.dead_filters import columns
 from keras_unet.training.split import Split
 
 
@@ -154,6 +155,11 @@ class StubTrainer:
         figure = 1 / (1 + math.exp(float(self.model.weights[0].value.sum())))
         names = ("mean_iou", "mean_dice", "pixel_accuracy")
         return {"loss": 1 - figure + tiles, **dict.fromkeys(names, figure)}
+
+    def dead_filters(self, images: Iterable[np.ndarray]) -> dict[str, float]:
+        """Shares that follow from the weights and the number of tiles."""
+        share = 0.5 / (1 + math.exp(float(self.model.weights[0].value.sum()))) / len(list(images))
+        return dict.fromkeys(columns(self.model.geometry.depth), share)
 
     def classes(self, image: np.ndarray) -> np.ndarray:
         return (image[..., 0] > 0).astype(np.int64)

@@ -47,6 +47,7 @@ def test_scalars_come_at_each_line_of_the_log_and_panels_at_each_validation(boar
     steps = {tag: [step for step, _ in values] for tag, values in board.items()}
     assert steps["loss"] == [2, 3, 4, 6]
     assert steps["validation/mean_iou"] == steps["validation/panels"] == [3, 6]
+    assert steps["dead_filters/bottom"] == steps["dead_filters/up0"] == [3, 6]
     assert plugin(board, "loss") == ("scalars", 1)
     assert plugin(board, "validation/panels") == ("images", 3)
 

@@ -58,6 +58,7 @@ class FakeTrainer:
 def run_course(figures: list[float], path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
     fake, saved = FakeTrainer(figures), []
     monkeypatch.setattr(course.Course, "_panels", lambda self, dataset: [np.zeros((4, 4, 3), np.uint8)])
+    monkeypatch.setattr(course.Course, "_dead_filters", lambda self, dataset: {})
     monkeypatch.setattr(Checkpoints, "save", lambda self, trainer, progress: saved.append(progress.step))
     config = tiny(training_steps=10, training_validate_every=1, **changes)
     progress = course.Course(fake, config, RunFolder(path), lambda step: None, [], quiet).to_the_end()

@@ -4,9 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 from helpers.devices import run_on_two_devices
+from helpers.runs import cells, tiny
 
 from keras_unet.training.config import ConfigError
 from keras_unet.training.distribution import check_batch_size
+from keras_unet.training.train import build_trainer
 
 SAME_BATCH = """
 import numpy as np
@@ -14,6 +16,19 @@ from helpers import runs as t
 alone = t.tiny_trainer(dropout=0.0)
 with pair.scope():
     shared = t.tiny_trainer(dropout=0.0)
+losses = [trainer.run(trainer.batches(t.noise()), 3) for trainer in (alone, shared)]
+assert abs(losses[0] - losses[1]) < 1e-6, losses
+assert np.abs(t.weights(alone.model) - t.weights(shared.model)).max() < 1e-5
+"""
+
+SAME_STATISTICS = """
+from keras_unet.training.config import config_from_dict
+from keras_unet.training.optimizers import build_optimizer
+settings = config_from_dict({"optimizer": {"learning_rate": 0.01, "weight_decay": 0.5}}).optimizer
+batch = dict(dropout=0.0, normalization="batch", batch_momentum=0.5)
+alone = t.tiny_trainer(build_optimizer(settings, 3), **batch)
+with pair.scope():
+    shared = t.tiny_trainer(build_optimizer(settings, 3), **batch)
 losses = [trainer.run(trainer.batches(t.noise()), 3) for trainer in (alone, shared)]
 assert abs(losses[0] - losses[1]) < 1e-6, losses
 assert np.abs(t.weights(alone.model) - t.weights(shared.model)).max() < 1e-5
@@ -86,7 +101,15 @@ for accumulate in (1, 2):
 
 
 def test_two_devices_train_and_clip_like_one() -> None:
-    run_on_two_devices(SAME_BATCH, "ACCUMULATE = 1", CLIPPED)
+    """With batch normalization too, whose statistics are of the whole batch, and weight decay, which spares biases."""
+    run_on_two_devices(SAME_BATCH, SAME_STATISTICS, "ACCUMULATE = 1", CLIPPED)
+
+
+def test_xla_with_batch_normalization_on_several_devices_is_refused() -> None:
+    config = tiny(training_xla=True, model_normalization="batch")
+    pair = SimpleNamespace(num_replicas_in_sync=2)
+    with pytest.raises(ConfigError, match="training.xla: Expected false .* Received true: switch it off"):
+        build_trainer(config, cells(), pair)  # type: ignore[arg-type]
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.nets import new_net
 
 from keras_unet.training.config import config_from_dict
 from keras_unet.training.optimizers import WarmUpAndDecay, build_optimizer
@@ -44,6 +45,24 @@ def test_an_update_is_the_one_calculated_by_hand(
 ) -> None:
     """With float16 too, whose scaled gradients are brought back before they are clipped."""
     assert updated(start, gradients, precision, **settings) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_weight_decay_leaves_biases_and_normalizations_alone(name: str, precision: str) -> None:
+    """A gradient of 0: kernels shrink by 0.1 * 0.5, all else stays."""
+    section = config_from_dict({"optimizer": {"name": name, "learning_rate": 0.1, "weight_decay": 0.5}}).optimizer
+    optimizer = build_optimizer(section, 10, precision)
+    variables = new_net(normalization="batch").trainable_variables
+    names = {variable.name for variable in variables}
+    assert names == {"kernel", "bias", "gamma", "beta"}
+    for variable in variables:
+        variable.assign(np.ones(variable.shape))
+    optimizer.build(variables)
+    optimizer.apply_gradients([(tf.zeros(variable.shape), variable) for variable in variables])
+    for variable in variables:
+        expected = 0.95 if variable.name == "kernel" else 1.0
+        np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
 
 
 def test_decay_and_warm_up_are_those_of_the_run() -> None:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from keras_unet.commands.report.charts import Line, chart
 from keras_unet.commands.report.markup import Html, number, table, tag
 from keras_unet.commands.report.summary import data_fingerprint, settings
+from keras_unet.training.dead_filters import shares_in
 from keras_unet.training.history import History
 
 _LOSSES = {"loss": "training loss", "val_loss": "validation loss"}
@@ -39,6 +40,9 @@ def charts_of(history: History) -> Html:
         chart("Validation figures", lines(_FIGURES), best=best),
         chart("Learning rate", lines({_RATE: "learning rate"}), log=True, best=best),
     ]
+    dead = lines({f"dead_{level}": level for level in shares_in(dict.fromkeys(history.columns, 0.0))})
+    if any(line.points for line in dead):
+        drawn.append(chart("Share of dead filters by level", dead, best=best))
     return tag("div", drawn, class_="charts")
 
 

@@ -109,7 +109,7 @@ class Judgement:
         """The weight map that training gives the image at a position, `(height, width)`."""
         loss = self.config.loss
         given = None if isinstance(loss.class_weights, str) else loss.class_weights
-        weights = class_balance(self.train) if loss.class_weights == "balanced" else given
+        weights = class_balance(self.train, lambda sentence: None) if loss.class_weights == "balanced" else given
         return prepare(self.data.subset([place]), w0=loss.w0, sigma=loss.sigma, class_weights=weights)[0].weight
 
     @cached_property

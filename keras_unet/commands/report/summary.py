@@ -10,6 +10,7 @@ from typing import Any
 from keras_unet.commands.report.markup import Html, facts, joined, tag
 from keras_unet.training.config import load_config
 from keras_unet.training.config_file import presets
+from keras_unet.training.dead_filters import advice
 from keras_unet.training.history import History, Sections
 from keras_unet.training.hyperparameters import Value, flattened
 
@@ -20,7 +21,9 @@ _MEGABYTE = 1e6
 
 def head(history: History, parameters: int | None) -> Html:
     """State of a run in a sentence, what could not be read, and the facts."""
-    warnings = [tag("p", note, class_="warn") for note in history.notes]
+    last = {column: point[1] for column in history.columns if (point := history.last(column))}
+    notes = [note for note in (*history.notes, advice(last)) if note]
+    warnings = [tag("p", note, class_="warn") for note in notes]
     return joined(tag("p", state(history), class_="state"), warnings, facts(_facts(history, parameters)))
 
 

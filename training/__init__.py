@@ -39,6 +39,7 @@ _MODULES = (
     "range_test",
     "run_folder",
     "split",
+    "starting_net",
     "summary",
     "train",
     "tuning",

@@ -180,7 +180,7 @@ class Training(Section):
         accumulate: Batches whose gradients are averaged for one update: that of a batch `accumulate` times as large,
             in the memory of one. Batch normalization and float16's loss scale still see one batch at a time.
         input_size: Height and width of a training tile in pixels.
-        sampling: Where in its image a tile's output window lies before it is varied: `"uniform"` anywhere;
+        sampling: Where in its image a tile's output window lies before it is varied: `"uniform"` its centre anywhere;
             `"annotated"` with a pixel in it that is not ignored, for labels that cover little of an image;
             `"foreground"` with a pixel of an object, for objects that are few.
         start_from: A run folder or `.keras` file with the net whose weights the run starts from; None for random ones.

@@ -192,8 +192,9 @@ def load_model(path: str | os.PathLike[str], compile: bool = False, num_classes:
 
     Raises:
         FileNotFoundError: If there is no such file, or none in the folder.
-        ValueError: If the file is no `.keras` archive or holds another model, of which nothing is built then; if
-            `num_classes` is less than 1, or given with `compile`, whose loss and optimizer are of the file's classes.
+        ValueError: If the file is no `.keras` archive or holds another model, of which nothing is built then; if the
+            folder holds the nets of several folds; if `num_classes` is less than 1, or given with `compile`, whose loss
+            and optimizer are of the file's classes.
     """
     if compile and num_classes is not None:
         raise ValueError(f"Expected num_classes without compile=True. Received num_classes={num_classes}.")
@@ -218,7 +219,12 @@ def copy_weights(source: UNet, target: UNet) -> None:
 
 
 def _load(given: Path, compile: bool) -> UNet:
-    file = given / _OF_RUN if given.is_dir() else given
+    file, fold = given / _OF_RUN if given.is_dir() else given, given / "fold-1"
+    if not file.is_file() and (fold / _OF_RUN).is_file():
+        raise ValueError(
+            f"Expected a folder with one net. Received {os.fspath(given)!r}, which holds one for each fold: choose "
+            f"one, such as {str(fold)!r}. `keras-unet predict` and `evaluate` average them."
+        )
     if not file.is_file():
         what = "a folder without one" if given.is_dir() else "which does not exist"
         raise FileNotFoundError(

@@ -143,7 +143,7 @@ def _report(configs: list[Config], folders: list[RunFolder], whole: LabelledImag
         judged.append([] if validate is None else judge_all(load_model(folder.model), validate))
     images = [image for fold in judged for image in fold]
     scope = best_scope(images, scope_of(whole, InstanceSettings()))
-    folds = []
+    folds: list[Figures] = []
     for folder, fold in zip(folders, judged, strict=True):
         own = folder.read_report() or {}
         facts = {key: own.get(key) for key in ("finished", "steps", "best_step", "seconds")}
@@ -165,7 +165,7 @@ def _report(configs: list[Config], folders: list[RunFolder], whole: LabelledImag
 
 def _scores(validation: Figures) -> dict[str, float]:
     """Metrics that are defined, those of a class as `iou cell`; neither counts nor the threshold."""
-    scores = {}
+    scores: dict[str, float] = {}
     for name, value in validation.items():
         values = {f"{name} {key}": one for key, one in value.items()} if isinstance(value, dict) else {name: value}
         scores |= {key: one for key, one in values.items() if isinstance(one, float) and key != "threshold"}

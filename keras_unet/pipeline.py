@@ -61,8 +61,8 @@ def training_dataset(
 ) -> tf.data.Dataset:
     """Augmented tiles without end, for `model.fit(dataset, steps_per_epoch=…)`.
 
-    An epoch shows each image once, in an order of its own. The output window of a tile lies at random inside its
-    image (see `sampling`); what the net needs beyond the image is mirrored.
+    An epoch shows each image once, in an order of its own. The output window of a tile lies at random about a pixel of
+    its image (see `sampling`). What a tile has beyond the image is mirrored: pixels, labels and weights.
 
     Args:
         examples: From `prepare`; images may differ in size.
@@ -77,8 +77,8 @@ def training_dataset(
         workers: How many there are. Each gets its equal share of every batch, and makes no other tile.
         stride: From one batch to the next; above 1 the batches in between are left to others.
         cut_only: Whether to leave the warp to `tile_warp`, which an accelerator may do.
-        sampling: Where in its image a window lies before it is varied: anywhere (`"uniform"`), or with a pixel in it
-            that counts (`"annotated"`) or that is foreground (`"foreground"`), see `window_corner`.
+        sampling: Where in its image a window lies before it is varied: its centre anywhere (`"uniform"`), or with a
+            pixel in it that counts (`"annotated"`) or that is foreground (`"foreground"`), see `window_corner`.
         normalize: Whether each tile's pixels are normalised by the statistics of its whole image, for a net that
             normalises images and is told so (`keras_unet.pixel_normalization.pixels_are_normalized`).
 

@@ -11,30 +11,35 @@ SAMPLINGS: tuple[Sampling, ...] = ("uniform", "annotated", "foreground")
 def window_corner(
     label: tf.Tensor, weight: tf.Tensor, size: int, seed: tf.Tensor, sampling: Sampling = "uniform"
 ) -> tf.Tensor:
-    """First row and column of a tile's output window.
+    """First row and column of a tile's output window, which may begin and end outside of its image.
+
+    The warp mirrors what lies beyond the image: pixels, labels and weights. A window's centre lies anywhere in the
+    image. So all pixels are seen equally often, their mirror images included; the outermost rows and columns, which a
+    mirror does not repeat, half as often. Windows that lie inside the image would hardly see its rim.
 
     Args:
         label: `(height, width)` whole numbers, 0 for background.
         weight: `(height, width)`, 0 where a pixel does not count.
         size: Height and width of the window in pixels.
         seed: `(2,)`.
-        sampling: `"uniform"`: anywhere in the image. `"annotated"`: a pixel that counts is drawn first, all alike, and
-            then its place in the window; `"foreground"`: the same with pixels of a class above 0. An image without
-            such a pixel is cut anywhere. Where a label covers little of an image, most windows would hold none of it.
+        sampling: `"uniform"`: the centre is anywhere in the image. `"annotated"`: a pixel that counts is drawn first,
+            all alike, and then its place in the window; `"foreground"`: the same with pixels of a class above 0. An
+            image without such a pixel is cut as by `"uniform"`. Where a label covers little of an image, most windows
+            would hold none of it.
 
     Returns:
-        `(2,)` float32, within the image. An image smaller than the window lies in its middle.
+        `(2,)` float32 whole numbers.
     """
-    free = tf.cast(tf.shape(label) - size, tf.float32)
-    anywhere = tf.where(free > 0, tf.floor(tf.random.stateless_uniform([2], seed) * (free + 1.0)), free // 2.0)
+    # The centre of a window of an even size lies between two pixels: from half a pixel before the first one on.
+    places = tf.cast(tf.shape(label) + 1 - size % 2, tf.float32)
+    anywhere = tf.floor(tf.random.stateless_uniform([2], seed) * places) - size // 2
     if sampling == "uniform":
         return anywhere
     wanted = weight > 0 if sampling == "annotated" else (weight > 0) & (label > 0)
     of_pixel, of_place = tf.unstack(tf.random.split(seed, 2))
     pixel, found = _random_pixel(wanted, of_pixel)
     around = pixel - tf.floor(tf.random.stateless_uniform([2], of_place) * size)
-    inside = tf.where(free > 0, tf.clip_by_value(around, 0.0, tf.maximum(free, 0.0)), free // 2.0)
-    return tf.where(found, inside, anywhere)
+    return tf.where(found, around, anywhere)
 
 
 def _random_pixel(wanted: tf.Tensor, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -17,6 +17,7 @@ from keras_unet.geometry import Geometry, Padding, Upsampling
 from keras_unet.pixel_normalization import NormalizePixels, PixelNormalization, checked
 
 _OF_RUN = "model.keras"  # the file of a run folder that holds its model
+_HEAD = "logits"
 
 _OF_DAMAGE = OSError, ValueError, KeyError, TypeError, EOFError, RuntimeError  # what reading a damaged archive raises
 _LONGEST_CONFIG = 2**20  # bytes; that of a UNet has some hundred, of a compiled one some thousand
@@ -204,23 +205,54 @@ class UNet(keras.Model):
         return cls(**{**PRESETS[preset], **changes})
 
 
-def load_model(path: str | os.PathLike[str], compile: bool = False) -> UNet:
+def load_model(path: str | os.PathLike[str], compile: bool = False, num_classes: int | None = None) -> UNet:
     """The U-Net of a `.keras` file or of a run folder.
 
     Args:
         path: File written by `model.save`, or folder in which training left `model.keras`.
         compile: Whether to restore loss and optimizer too.
+        num_classes: Classes that the net shall have, background included. If it was trained on another number, its
+            last layer is new, with random weights, and all other weights are kept. None for those of the file.
 
     Raises:
         FileNotFoundError: If there is no such file, or none in the folder.
-        ValueError: If the file is no `.keras` archive or holds another model, of which nothing is built then.
+        ValueError: If the file is no `.keras` archive or holds another model, of which nothing is built then; if the
+            folder holds the nets of several folds; if `num_classes` is less than 1, or given with `compile`, whose loss
+            and optimizer are of the file's classes.
     """
-    given = Path(path)
-    file = given / _OF_RUN if given.is_dir() else given
+    if compile and num_classes is not None:
+        raise ValueError(f"Expected num_classes without compile=True. Received num_classes={num_classes}.")
+    model = _load(Path(path), compile)
+    if num_classes in (None, model.num_classes):
+        return model
+    changed = UNet.from_config({**model.get_config(), "num_classes": num_classes})
+    copy_weights(model, changed)
+    return changed
+
+
+def copy_weights(source: UNet, target: UNet) -> None:
+    """Give a net the weights of another of the same architecture; those of the last layer if the classes are as many.
+
+    Args:
+        source: Whose weights are read.
+        target: Whose weights are replaced; under a strategy, called in its scope.
+    """
+    for layer in source.layers:
+        if layer.weights and (layer.name != _HEAD or source.num_classes == target.num_classes):
+            target.get_layer(layer.name).set_weights(layer.get_weights())
+
+
+def _load(given: Path, compile: bool) -> UNet:
+    file, fold = given / _OF_RUN if given.is_dir() else given, given / "fold-1"
+    if not file.is_file() and (fold / _OF_RUN).is_file():
+        raise ValueError(
+            f"Expected a folder with one net. Received {os.fspath(given)!r}, which holds one for each fold: choose "
+            f"one, such as {str(fold)!r}. `keras-unet predict` and `evaluate` average them."
+        )
     if not file.is_file():
         what = "a folder without one" if given.is_dir() else "which does not exist"
         raise FileNotFoundError(
-            f"Expected a run folder that holds {_OF_RUN}, or a .keras file. Received {os.fspath(path)!r}, {what}."
+            f"Expected a run folder that holds {_OF_RUN}, or a .keras file. Received {os.fspath(given)!r}, {what}."
         )
     _check_holds_unet(file)
     try:
@@ -273,7 +305,7 @@ def _connect(config: dict[str, Any], geometry: Geometry) -> tuple[keras.KerasTen
         x = keras.layers.Concatenate(name=f"up{level}_concat")([skip, x])  # (batch, h, w, 2 * width)
         x = blocks.double_convolution(x, width, **style, name=f"up{level}")
     head = keras.layers.Conv2D(
-        config["num_classes"], 1, kernel_initializer=blocks.he_normal(), dtype="float32", name="logits"
+        config["num_classes"], 1, kernel_initializer=blocks.he_normal(), dtype="float32", name=_HEAD
     )
     return inputs, head(x)  # (batch, output_height, output_width, num_classes)
 

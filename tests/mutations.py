@@ -92,6 +92,14 @@ MUTATIONS = (
     ),
     Mutation(
         "pipeline",
+        "windows lie inside their images",
+        "keras_unet/sampling.py",
+        "tf.floor(tf.random.stateless_uniform([2], seed) * places) - size // 2",
+        "tf.floor(tf.random.stateless_uniform([2], seed) * (places - size))",
+        "test_sampling.py",
+    ),
+    Mutation(
+        "pipeline",
         "a worker makes the tiles of the first",
         "keras_unet/pipeline.py",
         "return element(batch * batch_size + worker * share + number % share)",

@@ -69,6 +69,23 @@ def test_a_run_folder_is_loaded_as_its_model(tmp_path: Path) -> None:
         np.testing.assert_array_equal(ku.load_model(path)(image), model(image))
 
 
+def test_a_net_of_other_classes_keeps_all_weights_but_those_of_its_last_layer(tmp_path: Path) -> None:
+    ku.UNet((None, None, 1), filters=2, depth=1, normalization="batch", value_range=(3, 9)).save(
+        tmp_path / "model.keras"
+    )
+    model, five = ku.load_model(tmp_path), ku.load_model(tmp_path, num_classes=5)
+    assert five.get_config() == {**model.get_config(), "num_classes": 5}
+    assert five.output_shape[-1] == 5
+    for layer in model.layers[:-1]:
+        for one, other in zip(layer.weights, five.get_layer(layer.name).weights, strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+    np.testing.assert_array_equal(ku.load_model(tmp_path, num_classes=2).weights[-2], model.weights[-2])
+    with pytest.raises(ValueError, match="num_classes of at least 1. Received 0"):
+        ku.load_model(tmp_path, num_classes=0)
+    with pytest.raises(ValueError, match="Expected num_classes without compile=True. Received num_classes=5"):
+        ku.load_model(tmp_path, compile=True, num_classes=5)
+
+
 def test_a_folder_without_a_model_is_told_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"Expected a run folder that holds model\.keras, .* without one"):
         ku.load_model(tmp_path)

@@ -239,10 +239,11 @@ def test_validation_tiles_show_every_pixel_once() -> None:
 def test_model_fits_the_dataset_with_no_other_class_of_ours() -> None:
     keras.utils.set_random_seed(0)
     model = ku.UNet((None, None, 1), filters=8, depth=1, dropout=0.0)
-    dataset = training_dataset(prepare(cells()), model.geometry, TILE, batch_size=2)
+    tiles = training_dataset(prepare(cells()), model.geometry, TILE, batch_size=2).take(15).cache()
     model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=ku.WeightedCrossentropy())
-    history = model.fit(dataset, epochs=4, steps_per_epoch=15, verbose=0)
-    assert history.history["loss"][-1] < 0.7 * history.history["loss"][0]
+    before = model.evaluate(tiles, verbose=0)
+    model.fit(tiles, epochs=4, verbose=0)
+    assert model.evaluate(tiles, verbose=0) < 0.7 * before
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Windows of training tiles: inside the image, about pixels that count, each of these as likely."""
+"""Windows of training tiles: all parts of an image are seen equally often, or pixels that count are in each window."""
 
 from pathlib import Path
 
@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras_unet import training
 from keras_unet.augment import AugmentationSettings
 from keras_unet.datasets import LabelledImages, Sample
+from keras_unet.examples import Example
 from keras_unet.geometry import Geometry
 from keras_unet.pipeline import prepare, training_dataset
 from keras_unet.sampling import window_corner
@@ -45,8 +46,9 @@ def tiles(sampling: str, count: int = 40) -> list[tuple[np.ndarray, np.ndarray]]
     found = []
     for cut in dataset.take(count):
         top, left = (cut.centre.numpy()[0] - (SIZE - 1) / 2).astype(int)
-        window = slice(top, top + SIZE), slice(left, left + SIZE)
-        found.append((example.label[window], example.weight[window]))
+        window = slice(top + SIZE, top + 2 * SIZE), slice(left + SIZE, left + 2 * SIZE)
+        planes = (np.pad(plane, SIZE, "reflect")[window] for plane in (example.label, example.weight))
+        found.append((*planes,))
     return found
 
 
@@ -56,25 +58,63 @@ def test_every_tile_holds_what_is_labelled_where_little_is() -> None:
     assert not all((weight > 0).any() for _, weight in tiles("uniform"))
 
 
-def test_windows_stay_inside_and_pixels_are_drawn_alike() -> None:
+def test_pixels_are_drawn_alike_at_the_rim_and_within() -> None:
     label, weight = np.zeros((60, 60), np.int32), np.zeros((60, 60), np.float32)
     weight[0, 0] = weight[30, 10:13] = weight[59, 59] = 1
     found = corners(label, weight, "annotated", 500)
-    assert found.min() >= 0
-    assert found.max() <= 60 - SIZE
-    first = (found == 0).all(axis=1).mean()  # the pixel in the corner leaves its window one place alone
-    last = (found == 60 - SIZE).all(axis=1).mean()
-    assert first == pytest.approx(0.2, abs=0.06)
-    assert last == pytest.approx(0.2, abs=0.06)
+    first, last = (found <= 0).all(axis=1), (found > 59 - SIZE).all(axis=1)
+    assert first.mean() == pytest.approx(0.2, abs=0.06)
+    assert last.mean() == pytest.approx(0.2, abs=0.06)
+    within = found[~first & ~last]
+    assert ((within[:, 0] > 30 - SIZE) & (within[:, 0] <= 30)).all()
 
 
-def test_a_pixel_lies_anywhere_in_its_window() -> None:
+@pytest.mark.parametrize("pixel", [(50, 40), (0, 0), (99, 2)], ids=str)
+def test_a_pixel_lies_anywhere_in_its_window(pixel: tuple[int, int]) -> None:
     weight = np.zeros((100, 100), np.float32)
-    weight[50, 40] = 1
-    places = np.array([50, 40]) - corners(np.zeros((100, 100), np.int32), weight, "annotated", 400)
+    weight[pixel] = 1
+    places = np.array(pixel) - corners(np.zeros((100, 100), np.int32), weight, "annotated", 400)
     assert places.min() == 0
     assert places.max() == SIZE - 1
     np.testing.assert_allclose(places.mean(axis=0), (SIZE - 1) / 2, atol=1.2)
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (9, 45)], ids=["larger", "lower than the window"])
+@pytest.mark.parametrize("size", [19, 20])
+def test_centres_anywhere_show_all_pixels_of_mirrored_images_alike(
+    size: int, shape: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Over all places that can be drawn; pixels of the outermost rows and columns occur half as often in the mirror."""
+    places = [1 + extent - size % 2 for extent in shape]
+    numbers = np.pad(np.arange(shape[0] * shape[1]).reshape(shape), size, "reflect")
+    visits = np.zeros(shape[0] * shape[1], np.int64)
+    plane = tf.zeros(shape, tf.int32)
+    for down in range(places[0]):
+        for right in range(places[1]):
+            drawn = tf.constant([(down + 0.5) / places[0], (right + 0.5) / places[1]], tf.float32)
+            monkeypatch.setattr(tf.random, "stateless_uniform", lambda *_, drawn=drawn: drawn)
+            top, left = window_corner(plane, plane, size, tf.constant([0, 0])).numpy().astype(int) + size
+            visits += np.bincount(numbers[top : top + size, left : left + size].ravel(), minlength=visits.size)
+    visits = visits.reshape(shape)
+    inner = visits[1:-1, 1:-1]
+    assert inner.max() - inner.min() <= 0.2 * inner.mean()
+    sides = visits[0, 1:-1], visits[-1, 1:-1], visits[1:-1, 0], visits[1:-1, -1]
+    for side in sides:
+        assert side.mean() == pytest.approx(inner.mean() / 2, rel=0.12)
+
+
+def test_tiles_that_are_varied_show_rim_and_corners_as_often_as_the_middle() -> None:
+    """Counted in the tiles of the pipeline, whose labels are the pixels' numbers."""
+    numbers = np.arange(80 * 64, dtype=np.int32).reshape(80, 64)
+    example = Example("numbers", np.zeros((80, 64, 1), np.uint8), numbers, np.ones((80, 64), np.float32), numbers)
+    settings = AugmentationSettings(shift=4, elastic_sigma=1)
+    dataset = training_dataset([example], NET, SIZE, settings=settings, batch_size=20, seed=1)
+    counts = sum(np.bincount(label.numpy().ravel(), minlength=80 * 64) for _, label, _ in dataset.take(200))
+    visits = np.reshape(counts, (80, 64))
+    ends, middle = (slice(None, 5), slice(-5, None)), visits[20:-20, 16:-16].mean()
+    sides = [visits[end, 16:-16].mean() for end in ends] + [visits[20:-20, end].mean() for end in ends]
+    assert 0.85 < np.mean(sides) / middle < 1.05
+    assert 0.75 < np.mean([visits[down, right].mean() for down in ends for right in ends]) / middle < 1.15
 
 
 @pytest.mark.parametrize("shape", [(100, 90), (12, 60)], ids=["larger", "lower than the window"])
@@ -83,7 +123,7 @@ def test_an_image_without_such_a_pixel_is_cut_as_any_other(shape: tuple[int, int
     expected = corners(label, weight, "uniform", 20)
     np.testing.assert_array_equal(corners(label, weight, "foreground", 20), expected)
     np.testing.assert_array_equal(corners(label, 0 * weight, "annotated", 20), expected)
-    assert (corners(label, weight, "annotated", 20)[:, 0] == expected[:, 0]).all() == (shape[0] < SIZE)
+    assert (corners(label, weight, "annotated", 20) != expected).any(axis=0).all()
 
 
 def test_tiles_are_the_same_again_and_resumed() -> None:

@@ -21,6 +21,7 @@ _NAMES = {
     "Trainer": "loop",
     "profile": "profiling",
     "run": "train",
+    "run_folds": "folds",
 }
 _MODULES = (
     "checkpoints",
@@ -31,6 +32,7 @@ _MODULES = (
     "distribution",
     "evaluation",
     "failures",
+    "folds",
     "history",
     "loop",
     "monitoring",
@@ -40,6 +42,7 @@ _MODULES = (
     "range_test",
     "run_folder",
     "split",
+    "starting_net",
     "summary",
     "train",
     "tuning",
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from .config import load_config as load_config
     from .evaluation import evaluate as evaluate
     from .evaluation import format_table as format_table
+    from .folds import run_folds as run_folds
     from .loop import Trainer as Trainer
     from .profiling import profile as profile
     from .train import run as run

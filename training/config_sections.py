@@ -190,9 +190,11 @@ class Training(Section):
         accumulate: Batches whose gradients are averaged for one update: that of a batch `accumulate` times as large,
             in the memory of one. Batch normalization and float16's loss scale still see one batch at a time.
         input_size: Height and width of a training tile in pixels.
-        sampling: Where in its image a tile's output window lies before it is varied: `"uniform"` anywhere;
+        sampling: Where in its image a tile's output window lies before it is varied: `"uniform"` its centre anywhere;
             `"annotated"` with a pixel in it that is not ignored, for labels that cover little of an image;
             `"foreground"` with a pixel of an object, for objects that are few.
+        start_from: A run folder or `.keras` file with the net whose weights the run starts from; None for random ones.
+            The last layer is new where the number of classes is another.
         seed: Of initial weights, order, augmentation and dropout.
         precision: `"float32"`, `"mixed_bfloat16"` or `"mixed_float16"`.
         xla: Whether the step is compiled by XLA; slower for convolutions on a CPU.
@@ -222,6 +224,7 @@ class Training(Section):
     accumulate: Annotated[int, Field(ge=1, le=65536, strict=True)] = 1
     input_size: Pixels = 572
     sampling: Literal["uniform", "annotated", "foreground"] = "uniform"
+    start_from: FilePath | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31, strict=True)] = 0
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     xla: bool = False

@@ -9,6 +9,8 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_unet.pixel_normalization import pixels_are_normalized
+
 TILES = 4
 """Validation tiles that are looked at."""
 
@@ -61,7 +63,8 @@ class DeadFilters:
         One dead layer is enough to close a level.
 
         Args:
-            images: `(height, width, channels)` each, raw pixels, of one legal size; at least one.
+            images: `(height, width, channels)` each, of one legal size, normalised if the net normalises images; at
+                least one.
         """
         alive = [np.any(layer, axis=0) for layer in zip(*(self._alive(image[None]) for image in images), strict=True)]
         shares: dict[str, float] = defaultdict(float)
@@ -71,4 +74,6 @@ class DeadFilters:
 
     def _alive_in(self, image: tf.Tensor) -> list[tf.Tensor]:
         """Which filters of each ReLU are above 0 anywhere, `(filters,)` each."""
-        return [tf.reduce_any(x > 0, axis=(0, 1, 2)) for x in self._activations(image, training=False)]
+        with pixels_are_normalized():
+            activations = self._activations(image, training=False)
+        return [tf.reduce_any(x > 0, axis=(0, 1, 2)) for x in activations]

@@ -16,7 +16,18 @@ from keras_unet.figures import Figures, JudgedImage, Scope, chosen_metrics, figu
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.truth import true_classes, true_objects
 
-__all__ = ["Figures", "evaluate", "format_table", "judge_all", "scope_of", "seg", "unlearnt", "validation_data"]
+__all__ = [
+    "Figures",
+    "best_scope",
+    "evaluate",
+    "format_table",
+    "judge_all",
+    "scope_of",
+    "seg",
+    "unlearnt",
+    "validation_data",
+    "validation_sets",
+]
 
 Probabilities = NDArray[np.floating[Any]]
 Predict = Callable[[NDArray[Any]], Probabilities]
@@ -64,15 +75,20 @@ def evaluate(
     scope = scope_of(data, settings)
     chosen_metrics(metrics, scope)
     images = judge_all(model, data, tile)
-    if threshold is None and data.kind == "instances":
-        choices = [replace(settings, threshold=value) for value in _THRESHOLDS]
-        scope = replace(scope, instances=max(choices, key=lambda choice: seg(images, choice) or 0.0))
-    return figures(images, scope, metrics)
+    return figures(images, best_scope(images, scope) if threshold is None else scope, metrics)
 
 
 def scope_of(data: LabelledImages, settings: InstanceSettings) -> Scope:
     """What results for a data set are judged by."""
     return Scope(data.class_names, data.kind, True, settings)
+
+
+def best_scope(images: Sequence[JudgedImage], scope: Scope) -> Scope:
+    """The scope with the threshold of the best SEG, for instances; for classes as it is."""
+    if scope.kind != "instances":
+        return scope
+    choices = [replace(scope.instances, threshold=value) for value in _THRESHOLDS]
+    return replace(scope, instances=max(choices, key=lambda choice: seg(images, choice) or 0.0))
 
 
 def judge_all(model: Any, data: LabelledImages, tile: int | None = None) -> list[JudgedImage]:
@@ -123,6 +139,25 @@ def _checked(probabilities: Probabilities, image: NDArray[Any], num_classes: int
             f"Received shape {shape}."
         )
     return np.asarray(probabilities)
+
+
+def validation_sets(path: Path) -> list[tuple[Path, LabelledImages]]:
+    """Run folders with the samples that each kept for validation: of a run itself, or of each fold in a folder.
+
+    Raises:
+        ConfigError: If it is neither, the folds are unfinished, or the run validated on nothing.
+        OSError, ValueError: If the data are gone or have changed.
+    """
+    from .run_folder import fold_folders
+    from .split import load_data, split
+
+    folders = fold_folders(path)
+    if not folders:
+        return [(path, validation_data(path))]
+    settings = [folder.read_config().data for folder in folders]
+    data = load_data(settings[0])
+    parts = [split(data, one).validate for one in settings]
+    return [(folder.path, part) for folder, part in zip(folders, parts, strict=True) if part is not None]
 
 
 def validation_data(run: str | os.PathLike[str]) -> LabelledImages:

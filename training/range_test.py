@@ -15,11 +15,12 @@ from scipy.ndimage import gaussian_filter1d
 from keras_unet.datasets import LabelledImages
 
 from .config import Config, ConfigError
-from .distribution import check_batch_size, choose_strategy
+from .distribution import Workers, check_batch_size, choose_strategy
 from .failures import input_explained
 from .loop import DivergedError, Trainer
 from .monitoring import Bar, Say
 from .split import load_data, split
+from .starting_net import find_start
 from .train import build_datasets, build_trainer
 
 _WIDTH = 0.02  # standard deviation of the smoothing, as a share of the test's steps
@@ -74,7 +75,7 @@ def find_learning_rate(
     data: LabelledImages | None = None,
     say: Say = print,
 ) -> RangeTest:
-    """Train a fresh net of a configuration from the lowest rate to the highest, or until its loss breaks.
+    """Train the net that a configuration begins with from the lowest rate to the highest, or until its loss breaks.
 
     Everything but the course of the rate is as `run` would have it: batches, loss, optimizer, precision, seed.
 
@@ -99,8 +100,9 @@ def find_learning_rate(
     rising = _with_rising_rate(config, lowest, highest, steps)
     strategy = choose_strategy()
     check_batch_size(config.training.batch_size, strategy)
+    start = find_start(config, Workers(strategy))
     parts = split(load_data(config.data) if data is None else data, config.data)
-    trainer = build_trainer(rising, parts.train, strategy)
+    trainer = build_trainer(rising, parts.train, strategy, start)
     batches_from, _ = build_datasets(rising, replace(parts, validate=None), trainer.model.geometry)
     with input_explained(config):
         return _measure(trainer, trainer.batches(batches_from(0)), steps, say)

@@ -14,6 +14,8 @@ from keras_unet.files import PARTIAL, remove_partial, write_text
 from .config import Config, ConfigError, config_from_dict, dump
 from .locking import LOCK
 
+FOLD = "fold-"  # and a number from 1: the folders of cross-validation
+
 _MARK = "keras-unet run: the whole configuration; `keras-unet train` with this file repeats it."
 _FREE = ("training.allow_changed_data", "training.data_service")  # may change between two starts of one run
 
@@ -76,7 +78,11 @@ class RunFolder:
         """
         if not self.is_ours():
             missing = "" if self.path.exists() else ", which does not exist"
-            raise ConfigError(f"Expected a run folder with its config.toml. Received {str(self.path)!r}{missing}.")
+            fold = self.path / f"{FOLD}1"
+            hint = f" Did you mean {str(fold)!r}?" if RunFolder(fold).is_ours() else ""
+            raise ConfigError(
+                f"Expected a run folder with its config.toml. Received {str(self.path)!r}{missing}.{hint}"
+            )
         try:
             return config_from_dict(tomllib.loads(self.config.read_text(encoding="utf-8")))
         except tomllib.TOMLDecodeError as error:
@@ -112,7 +118,7 @@ class RunFolder:
         """
         if self.path.exists() and not self.path.is_dir():
             raise ConfigError(f"Expected a folder for the run. Received {str(self.path)!r}, which is a file.")
-        if self._entries():
+        if self.entries():
             self._check_entries(config, overwrite)
 
     def open(self, config: Config, overwrite: bool = False) -> None:
@@ -125,13 +131,13 @@ class RunFolder:
         self.check(config, overwrite)
         if self.is_ours():
             remove_partial(self.path)
-        if self._entries() and not overwrite:
+        if self.entries() and not overwrite:
             return
-        self._clear()
+        self.clear()
         self.path.mkdir(parents=True, exist_ok=True)
         write_text(self.config, dump(config.to_dict(), _MARK))
 
-    def _entries(self) -> list[Path]:
+    def entries(self) -> list[Path]:
         """What the folder holds, leftovers of a write that was cut short and the lock aside."""
         if not self.path.is_dir():
             return []
@@ -156,14 +162,18 @@ class RunFolder:
                 f"Expected an empty folder or an unfinished run. The run in {folder!r} is finished; choose another "
                 "folder, or --overwrite."
             )
-        differing = _differences(self.read_config(), config)
+        differing = self.differences(config)
         if differing:
             raise ConfigError(
                 f"Expected an empty folder or an unfinished run of the same configuration. The run in {folder!r} "
                 f"differs in {', '.join(differing)}; choose another folder, or --overwrite."
             )
 
-    def _clear(self) -> None:
+    def differences(self, config: Config) -> list[str]:
+        """Keys in which a configuration differs from that of the run, but for those that may."""
+        return _differences(self.read_config(), config)
+
+    def clear(self) -> None:
         """Remove what a run writes, and nothing else. The configuration goes last: it is what marks the folder."""
         if not self.is_ours():
             return
@@ -174,6 +184,23 @@ class RunFolder:
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
+
+
+def fold_folders(path: Path) -> list[RunFolder]:
+    """The run folders of cross-validation in a folder, in order; none if it is something else.
+
+    Raises:
+        ConfigError: If not all of them are finished.
+    """
+    root = RunFolder(path)
+    if root.is_ours() or not RunFolder(path / f"{FOLD}1").is_ours():
+        return []
+    report = root.read_report()
+    if report is None:
+        raise ConfigError(
+            f"Expected finished folds. Those in {str(path)!r} are not: the command that began them continues."
+        )
+    return [RunFolder(path / fold["folder"]) for fold in report["folds"]]
 
 
 def is_whole(model: Path) -> bool:

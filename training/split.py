@@ -4,6 +4,7 @@ import math
 import os
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 
 from keras_unet import datasets
 from keras_unet.datasets import LabelledImages
@@ -55,14 +56,7 @@ def split(data: LabelledImages, settings: Data) -> Split:
     Raises:
         ConfigError: If a part is empty, a sample is in both, or an index is outside the data set.
     """
-    validate = _validation_indices(settings, len(data))
-    if settings.train is None:
-        train = [index for index in range(len(data)) if index not in set(validate)]
-    else:
-        train = _indices(settings.train, "data.train", len(data))
-    shared = sorted(set(train) & set(validate))
-    if shared:
-        raise ConfigError(f"Expected samples to be in data.train or data.validate. Received {shared[0]} in both.")
+    train, validate = _parts(settings, len(data))
     if settings.train is not None and not train:
         raise ConfigError(
             f"data.train: Expected at least one sample to train on. Received {settings.train!r}; without the key, all "
@@ -75,6 +69,53 @@ def split(data: LabelledImages, settings: Data) -> Split:
         )
     notes = (*data.notes, _note("Training on", train, data), _note("Validating on", validate, data))
     return Split(data.subset(train), data.subset(validate) if validate else None, notes)
+
+
+def fold_settings(settings: Data, count: int, folds: int) -> list[Data]:
+    """The section `[data]` of each fold, which validates on one part of the samples and trains on the others.
+
+    Parts are contiguous, because neighbouring slices of a stack and frames of a film resemble each other, and differ by
+    one sample at most.
+
+    Args:
+        settings: Of which the samples to train and to validate on are divided together.
+        count: Samples of the data set.
+        folds: Number of parts.
+
+    Raises:
+        ConfigError: If there are fewer samples than folds, or `settings` cannot be used.
+    """
+    train, validate = _parts(settings, count)
+    samples = sorted({*train, *validate})
+    if not 2 <= folds <= len(samples):
+        raise ConfigError(f"Expected from 2 to {len(samples)} folds, as there are so many images. Received {folds}.")
+    ends = [len(samples) * number // folds for number in range(folds + 1)]
+    return [
+        settings.model_copy(
+            update={"train": _ranges(samples[:first] + samples[last:]), "validate_on": _ranges(samples[first:last])}
+        )
+        for first, last in pairwise(ends)
+    ]
+
+
+def _parts(settings: Data, count: int) -> tuple[list[int], list[int]]:
+    """Indices of the samples to train and to validate on."""
+    validate = _validation_indices(settings, count)
+    if settings.train is None:
+        train = [index for index in range(count) if index not in set(validate)]
+    else:
+        train = _indices(settings.train, "data.train", count)
+    shared = sorted(set(train) & set(validate))
+    if shared:
+        raise ConfigError(f"Expected samples to be in data.train or data.validate. Received {shared[0]} in both.")
+    return train, validate
+
+
+def _ranges(indices: list[int]) -> str:
+    """Rising indices as `"0-3, 7"`."""
+    breaks = [place for place in range(1, len(indices)) if indices[place] != indices[place - 1] + 1]
+    runs = [indices[first:last] for first, last in pairwise([0, *breaks, len(indices)])]
+    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in runs)
 
 
 def _validation_indices(settings: Data, count: int) -> list[int]:

@@ -20,6 +20,7 @@ def summarize(folder: RunFolder) -> str:
         "state": _state(progress, config, folder.report.exists()),
         **({} if progress is None else _figures(progress, config)),
         "data": _data(config, record),
+        **({"start": f"weights of {config.training.start_from}"} if config.training.start_from else {}),
         "seed": str(config.training.seed),
         **_versions(record),
     }

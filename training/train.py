@@ -21,7 +21,7 @@ from keras_unet.image_statistics import normalized, pixel_statistics
 from keras_unet.initialization import unit_variance
 from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
 from keras_unet.pipeline import class_balance, mirrored, prepare, tile_warp, training_dataset, validation_dataset
-from keras_unet.unet import UNet, load_model
+from keras_unet.unet import UNet, copy_weights, load_model
 
 from .checkpoints import Progress
 from .config import Config, ConfigError, Loss
@@ -36,6 +36,7 @@ from .optimizers import build_optimizer
 from .provenance import check_data, provenance, store, versions
 from .run_folder import RunFolder
 from .split import Split, load_data, split
+from .starting_net import StartingNet, check_fits, find_start, remarks
 from .whole_images import check_monitor, monitored
 
 Figures = dict[str, Any]
@@ -72,7 +73,8 @@ def run(
 
     Raises:
         ConfigError: If the configuration, TF_CONFIG or the folder cannot be used; if another process trains in it; if a
-            run would go on with other data than it began with; if a step does not fit into the memory of the device.
+            run would go on with other data than it began with; if a step does not fit into the memory of the device;
+            if there is no net in `training.start_from`, or one that does not fit.
         WorkerLostError: If another worker of the run ended or can no longer be reached.
         ValueError: If the data cannot be used, or the loss is no longer finite.
         OSError: If files cannot be read or written.
@@ -96,15 +98,16 @@ def _run(
     data: LabelledImages | None,
     say: Say,
 ) -> Figures:
+    start = find_start(config, Workers(strategy), folder, overwrite)
     parts = split(load_data(config.data) if data is None else data, config.data)
-    for note in parts.notes:
+    for note in (*parts.notes, *remarks(start, parts)):
         say(note)
-    record = provenance(parts)
+    record = provenance(parts) | ({} if start is None else {"start": start.record})
     changed = [] if overwrite else check_data(folder, record, config.training.allow_changed_data)
     for sample in changed:
         say(f"Changed since the run began: {sample}.")
     check_monitor(config, parts.validate)
-    trainer = build_trainer(config, parts.train, strategy)
+    trainer = build_trainer(config, parts.train, strategy, start)
     batches_from, validation = build_datasets(config, parts, trainer.model.geometry, strategy, say)
     folder.open(config, overwrite)
     write_text(folder.notes, "\n".join(parts.notes) + "\n")
@@ -115,7 +118,7 @@ def _run(
     progress = course.to_the_end()
     if not Workers(strategy).is_chief:
         return {}
-    report = _report(config, folder, parts, progress)
+    report = _report(config, folder, parts, progress, start)
     if report["validation"] is not None:
         for line in (format_table(report["validation"]), *unlearnt(report["validation"])):
             say(line)
@@ -127,11 +130,16 @@ def _run(
     return report
 
 
-def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.Strategy | None = None) -> Trainer:
-    """Model, optimizer and loss of a configuration, with weights drawn from its seed and fitted to the images.
+def build_trainer(
+    config: Config,
+    data: LabelledImages,
+    strategy: tf.distribute.Strategy | None = None,
+    start: StartingNet | None = None,
+) -> Trainer:
+    """Model, optimizer and loss of a configuration, with the weights of a trained net, or drawn from its seed.
 
-    Without normalisation layers each feature map starts with mean 0 and variance 1 on the first training images
-    (`keras_unet.initialization.unit_variance`).
+    Drawn weights of a net without normalisation layers are fitted to the images: each feature map starts with mean 0
+    and variance 1 on the first of them (`keras_unet.initialization.unit_variance`).
 
     Sets the seeds of Python, NumPy and TensorFlow, and op determinism where the configuration asks for it.
 
@@ -139,9 +147,11 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
         config: The configuration.
         data: Training images, for what the configuration leaves to them: channels, classes and range of the pixels.
         strategy: None for one device.
+        start: The net to start from, found before, as that draws random numbers; None for random weights.
 
     Raises:
-        ConfigError: If the net's classes are not those of the data, or XLA cannot compile what devices exchange.
+        ConfigError: If the net's classes are not those of the data, the net to start from does not fit, or XLA cannot
+            compile what devices exchange.
         ValueError: If an augmentation is out of range.
     """
     keras.utils.set_random_seed(config.training.seed)
@@ -150,9 +160,7 @@ def build_trainer(config: Config, data: LabelledImages, strategy: tf.distribute.
     strategy = strategy or tf.distribute.get_strategy()
     _check_xla(config, strategy.num_replicas_in_sync)
     with strategy.scope():
-        model = _build_model(config, data)
-        if config.model.normalization == "none":
-            unit_variance(model, _first_tiles(model, data, config.training.input_size))
+        model = _build_model(config, data, start)
         optimizer = build_optimizer(config.optimizer, config.training.steps, config.training.precision)
     loss = build_loss(config.loss, data.ignore_label)
     settings, augment = config.training, None
@@ -180,24 +188,32 @@ def _check_xla(config: Config, replicas: int) -> None:
         )
 
 
-def _build_model(config: Config, data: LabelledImages) -> UNet:
+def _build_model(config: Config, data: LabelledImages, start: StartingNet | None = None) -> UNet:
     wanted = config.model.num_classes or data.num_classes
     if wanted != data.num_classes and (wanted, data.num_classes) != (1, 2):
         raise ConfigError(f"model.num_classes: Expected {data.num_classes} as the data have. Received {wanted}.")
-    arguments = config.model.model_dump(exclude={"num_classes", "value_range", "normalization", "pixel_normalization"})
-    low, high = config.model.value_range or data.value_range
     _check_values(config, data)
     name = config.model.pixel_normalization
-    return UNet(
-        input_shape=(None, None, data.channels),
-        num_classes=wanted,
-        normalization=None if config.model.normalization == "none" else config.model.normalization,
-        value_range=(low, high),
-        pixel_normalization=data.pixel_statistics if name == "data" else name,
-        training_tile=config.training.input_size,
-        dtype=config.training.precision,
-        **arguments,
-    )
+    arguments: dict[str, Any] = {
+        **config.model.model_dump(),
+        "input_shape": (None, None, data.channels),
+        "num_classes": wanted,
+        "normalization": None if config.model.normalization == "none" else config.model.normalization,
+        "value_range": config.model.value_range or data.value_range,
+        "pixel_normalization": data.pixel_statistics if name == "data" else name,
+        "training_tile": config.training.input_size,
+        "dtype": config.training.precision,
+    }
+    if start is None:
+        model = UNet(**arguments)
+        if arguments["normalization"] is None:
+            unit_variance(model, _first_tiles(model, data, config.training.input_size))
+        return model
+    check_fits(start, arguments)
+    model = UNet(**arguments | start.pixels)
+    if start.model is not None:
+        copy_weights(start.model, model)
+    return model
 
 
 def _first_tiles(model: UNet, data: LabelledImages, size: int) -> NDArray[np.float32]:
@@ -292,7 +308,7 @@ def build_datasets(
     return batches_from, validation_dataset(weigh(parts.validate), geometry, tile, batch_size, normalize)
 
 
-def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress) -> Figures:
+def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress, start: StartingNet | None) -> Figures:
     """Judge the weights that were kept, and write the report."""
     model = load_model(folder.model)
     report: Figures = {
@@ -302,6 +318,7 @@ def _report(config: Config, folder: RunFolder, parts: Split, progress: Progress)
         "seconds": round(progress.seconds, 1),
         "parameters": model.count_params(),
         "seed": config.training.seed,
+        **({} if start is None else {"start": start.record}),
         "classes": list(parts.train.class_names),
         "versions": versions(),
         "validation": None if parts.validate is None else evaluate(model, parts.validate, threshold=None),

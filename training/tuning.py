@@ -15,7 +15,7 @@ from keras_unet.files import write_text
 from keras_unet.instance_settings import InstanceSettings
 
 from .config import ConfigError
-from .run_folder import RunFolder
+from .run_folder import RunFolder, fold_folders
 
 # Of equally good thresholds the one nearest to one half is taken.
 THRESHOLDS = tuple(sorted((step / 20 for step in range(1, 20)), key=lambda value: abs(value - 0.5)))
@@ -93,7 +93,8 @@ def finished_report(run: RunFolder) -> dict[str, Any]:
     Raises:
         ConfigError: If this is no run folder, or the run is unfinished.
     """
-    run.read_config()
+    if not fold_folders(run.path):
+        run.read_config()
     report = run.read_report()
     if report is None:
         raise ConfigError(

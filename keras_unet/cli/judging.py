@@ -14,11 +14,14 @@ def evaluate(
     model: Annotated[
         Path,
         typer.Argument(
-            help="A run folder, a .keras file or an exported model; with --truth results: folder, stack or 'pattern'.",
+            help="A run folder, a folder of folds, a .keras file or an exported model; with --truth results: folder, "
+            "stack or 'pattern'.",
             metavar="MODEL",
         ),
     ],
-    data: Annotated[Path | None, typer.Option(help="Labelled images; by default the run's validation set.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="Labelled images; by default the run's validation set, of folds every image.")
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -82,13 +85,13 @@ def evaluate(
         options = _reading_options(data, dataset, label_kind, ignore_label)
         import_tensorflow()
         from keras_unet.commands import evaluation
-        from keras_unet.training.evaluation import validation_data
+        from keras_unet.training.evaluation import validation_sets
 
-        images = validation_data(model) if data is None else _load(dataset or "folder", data, options)
-        for remark in evaluation.remarks(model, images):
+        sets = validation_sets(model) if data is None else [(model, _load(dataset or "folder", data, options))]
+        for remark in (remark for one in sets for remark in evaluation.remarks(*one)):
             typer.echo(remark)
-        judged, scope = evaluation.judge_model(model, images, objects, names, tile, averaging)
-        pixels = (sample.image for sample in images)
+        judged, scope = evaluation.judge_model(model, sets, objects, names, tile, averaging)
+        pixels = (sample.image for _, images in sets for sample in images)
     if pictures is not None:
         from keras_unet.commands.result_pictures import write_pictures
 
@@ -98,7 +101,7 @@ def evaluate(
 
 
 def tune(
-    run: Annotated[Path, typer.Argument(help="Folder of a finished run.", metavar="RUN")],
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of folds.", metavar="RUN")],
     tile: Tile = None,
     averaging: Averaging = "none",
 ) -> None:

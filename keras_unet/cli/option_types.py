@@ -63,7 +63,9 @@ Averaging = Annotated[
         help="Test-time averaging; the square's symmetries are eight, rotations7 turns whole images by 360/7 degrees.",
     ),
 ]
-ModelPath = Annotated[Path, typer.Argument(help="A run folder, a .keras file or an exported model.", metavar="MODEL")]
+ModelPath = Annotated[
+    Path, typer.Argument(help="A run folder, a folder of folds, a .keras file or an exported model.", metavar="MODEL")
+]
 
 
 def objects_by(

@@ -31,6 +31,13 @@ def train(
     data: Images = None,
     changes: Changes = None,
     overwrite: Overwrite = False,
+    folds: Annotated[
+        int | None,
+        typer.Option(
+            help="Cross-validation: train so many nets, each without one part of the images, into OUT/fold-1 …",
+            min=2,
+        ),
+    ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Train nothing: print what share of a step the input costs.")
     ] = False,
@@ -40,14 +47,18 @@ def train(
         raise typer.BadParameter("Expected --out, the run folder, or --profile. Received neither.")
     if overwrite and profile:
         raise typer.BadParameter("Expected --overwrite without --profile, which writes nothing. Received both.")
+    if folds is not None and profile:
+        raise typer.BadParameter("Expected --folds without --profile, which trains nothing. Received both.")
     settings = _load_config(config, _overrides(data, changes))
     import_tensorflow()
     from keras_unet import training
 
     if out is None or profile:
         training.profile(settings)
-        return
-    training.run(settings, out, overwrite=overwrite)
+    elif folds is not None:
+        training.run_folds(settings, out, folds, overwrite=overwrite)
+    else:
+        training.run(settings, out, overwrite=overwrite)
 
 
 def find_lr(

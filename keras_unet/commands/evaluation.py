@@ -18,7 +18,7 @@ _SHOWN = 3
 
 def judge_model(
     path: Path,
-    data: LabelledImages,
+    sets: Sequence[tuple[Path, LabelledImages]],
     objects: Mapping[str, Any],
     metrics: Sequence[str] | None,
     tile: int | None,
@@ -27,8 +27,8 @@ def judge_model(
     """The result of whatever model `path` holds for each image beside its truth.
 
     Args:
-        path: As for `open_model`.
-        data: Labelled images.
+        path: As for `open_model`; it says how objects are told apart.
+        sets: Labelled images, each with the model that predicts them: `path`, or of folds the one without them.
         objects: Arguments of `InstanceSettings`; those that are None are as validated or tuned.
         metrics: What will be asked of the images.
         tile: As for `open_model`.
@@ -41,18 +41,19 @@ def judge_model(
     from keras_unet.commands.models import open_model, validated_instances
     from keras_unet.training.evaluation import judge_all, scope_of
 
-    net = open_model(path, tile, averaging)
-    scope = scope_of(data, validated_instances(path, **objects))
+    scope = scope_of(sets[0][1], validated_instances(path, **objects))
+    nets = [open_model(model, tile, averaging) for model, _ in sets]
     chosen_metrics(metrics, scope)  # refused before a net is run
-    return judge_all(net, data), scope
+    return [image for net, (_, data) in zip(nets, sets, strict=True) for image in judge_all(net, data)], scope
 
 
 def remarks(path: Path, data: LabelledImages) -> list[str]:
     """What to know before figures on these data are believed: how many images the run in `path` was trained on."""
     from keras_unet.training.provenance import trained_on
-    from keras_unet.training.run_folder import RunFolder
+    from keras_unet.training.run_folder import RunFolder, fold_folders
 
-    known = trained_on(RunFolder(path), data)
+    runs = fold_folders(path) or [RunFolder(path)]
+    known = list(dict.fromkeys(name for run in runs for name in trained_on(run, data)))
     if not known:
         return []
     listed = ", ".join(known[:_SHOWN]) + (", …" if len(known) > _SHOWN else "")
@@ -106,13 +107,13 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     """
     from keras_unet.commands.models import validated_instances
     from keras_unet.training import tuning
-    from keras_unet.training.evaluation import seg, unlearnt, validation_data
+    from keras_unet.training.evaluation import seg, unlearnt, validation_sets
     from keras_unet.training.run_folder import RunFolder
 
     run = RunFolder(path)
     tuning.finished_report(run)
     before = validated_instances(path)
-    images, scope = judge_model(path, validation_data(path), {}, None, tile, averaging)
+    images, scope = judge_model(path, validation_sets(path), {}, None, tile, averaging)
     tuned = tuning.tune(images)
     tuning.save(run, tuned, averaging)
     averaged = "" if averaging == "none" else f" Give them --averaging {averaging} too, with which it was chosen."

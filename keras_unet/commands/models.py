@@ -93,7 +93,8 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
     """Something that segments images with whatever `path` holds.
 
     Args:
-        path: A run folder, a `.keras` file, or an exported model (its folder, or one version in it).
+        path: A run folder, a `.keras` file, an exported model (its folder, or one version in it), or a folder of folds,
+            whose nets' probabilities are averaged.
         tile: Input tile in pixels for a Keras model; an exported model has its own.
         averaging: Test-time averaging of a Keras model, as in `predict`; an exported model has its own.
 
@@ -105,13 +106,21 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
     if exported is None:
         from keras_unet.forward import check_averaging
         from keras_unet.tiling import predict
+        from keras_unet.training.run_folder import fold_folders
         from keras_unet.unet import load_model
 
         check_averaging(averaging, whole_images=True)
-        net = load_model(path)
-        return Segmenter(
-            lambda image: predict(net, image, tile=tile, averaging=averaging), range_of_model(net), net.num_classes
-        )
+        nets = [load_model(fold.path) for fold in fold_folders(path)] or [load_model(path)]
+
+        def mean(image: NDArray[Any]) -> NDArray[np.float32]:
+            total = predict(nets[0], image, tile=tile, averaging=averaging)
+            for net in nets[1:]:
+                total = total + predict(net, image, tile=tile, averaging=averaging)
+            return total / np.float32(len(nets))
+
+        ranges = [value_range for net in nets if (value_range := range_of_model(net))]
+        lowest_and_highest = (min(low for low, _ in ranges), max(high for _, high in ranges)) if ranges else None
+        return Segmenter(mean, lowest_and_highest, nets[0].num_classes)
     if tile is not None:
         raise ValueError("Expected no tile for an exported model: its tile was fixed at export. Received --tile.")
     if averaging != "none":

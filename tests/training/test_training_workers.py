@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers.nets import new_net
 from helpers.resumed_runs import assert_same_run, steps_of
 from helpers.runs import cells, quiet, tiny
 from helpers.stub_training import StubTrainer
@@ -20,6 +21,7 @@ from keras_unet import training
 from keras_unet.training import checkpoints, course, distribution, train
 from keras_unet.training.config import ConfigError
 from keras_unet.training.distribution import WorkerLostError, Workers
+from keras_unet.training.starting_net import find_start
 
 COUNT = 2
 
@@ -95,6 +97,15 @@ def assert_same_state(one: StubTrainer, other: StubTrainer) -> None:
     arrays, others = checkpoints.snapshot(one), checkpoints.snapshot(other)  # type: ignore[arg-type]
     for name in arrays:
         np.testing.assert_array_equal(arrays[name], others[name], err_msg=name)
+
+
+def test_the_chief_alone_reads_the_net_that_a_run_starts_from(team: Team, tmp_path: Path) -> None:
+    new_net(filters=4, depth=1, padding="same", value_range=(20, 220)).save(tmp_path / "net.keras")
+    config = tiny(training_start_from=str(tmp_path / "net.keras"))
+    chief, other = team.work(lambda index: find_start(config, train.Workers(tf.distribute.get_strategy())))
+    assert chief.record == other.record
+    assert other.pixels == {"value_range": [20, 220]}
+    assert (chief.model.count_params() > 0, other.model) == (True, None)
 
 
 def test_what_the_chief_knows_all_know(team: Team) -> None:

@@ -145,7 +145,7 @@ def judge_run(history: History, reader: Reader) -> Judgement:
     if parts.validate is None:
         raise ConfigError("The run has no validation images: data.validate is 0.")
     differing = _differing(history, parts.validate)
-    images, scope = judge_model(folder.path, parts.validate, {}, None, None, "none")
+    images, scope = judge_model(folder.path, [(folder.path, parts.validate)], {}, None, None, "none")
     return Judgement(history, config, parts.train, parts.validate, images, scope, differing)
 
 

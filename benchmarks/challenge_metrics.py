@@ -79,7 +79,7 @@ def touching_objects(seed: int, rounds: int) -> None:
     print(f"\n{labels.max()} touching cells, 2048 x 2048, the border between them blurred")
 
     def told_apart(find: Callable[..., Labels], **options: Any) -> str:
-        pairs, all_pairs = separated_pairs(labels, find(probability, min_size=20, grow=1, **options))
+        pairs, all_pairs = separated_pairs(labels, find(probability, min_size=20, expand=2, **options))
         return f"{pairs} of {all_pairs} touching pairs told apart"
 
     for name, find, options in (
@@ -88,7 +88,7 @@ def touching_objects(seed: int, rounds: int) -> None:
         ("watershed by distance", watershed_instances, {}),
         ("watershed by probability", watershed_instances, {"by": "probability"}),
     ):
-        seconds = median(rounds, lambda find=find, options=options: find(probability, min_size=20, grow=1, **options))
+        seconds = median(rounds, lambda find=find, options=options: find(probability, min_size=20, expand=2, **options))
         print(f"{name:<26}{seconds:>8.2f} s   {told_apart(find, **options)}", flush=True)
 
 

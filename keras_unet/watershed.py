@@ -24,7 +24,7 @@ def watershed(heights: npt.ArrayLike, markers: npt.ArrayLike, mask: npt.ArrayLik
     """Grow markers over a mask from high ground to low until they meet; no line is left between them.
 
     A pixel goes to the marker that reaches it first: over higher ground first, on equal ground in fewer steps, of
-    equal steps from below and from the right first, the side on which `grow_instances` seeks the owner too.
+    equal steps from below and from the right first, the side on which `expand_between` seeks the owner too.
     The time taken grows with the number of distinct heights: round heights of large images to some hundred.
 
     Args:

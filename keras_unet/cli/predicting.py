@@ -10,8 +10,10 @@ from keras_unet.cli.mistakes import wrong_use
 from keras_unet.cli.option_types import (
     Averaging,
     Depth,
+    Expand,
     MinSize,
     ModelPath,
+    SeedThreshold,
     Threshold,
     Tile,
     Watershed,
@@ -30,6 +32,8 @@ def predict(
     min_size: MinSize = None,
     watershed: Watershed = None,
     depth: Depth = None,
+    seed_threshold: SeedThreshold = None,
+    expand: Expand = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     stream: Annotated[
@@ -58,7 +62,7 @@ def predict(
     challenge = file_format if file_format in ("isbi", "ctc") else None
     _check_challenge_options(challenge, stream, instances)
     instances = instances or challenge == "ctc"
-    objects = _checked_objects(instances, threshold, min_size, watershed, depth)
+    objects = _checked_objects(instances, threshold, min_size, watershed, depth, seed_threshold, expand)
     streamed = None if challenge else file_format
     given = {"--output": output, "--format": streamed, "--level": pyramid_level, "--overwrite": overwrite or None}
     _check_streaming_options(stream, instances, [option for option, value in given.items() if value is not None])
@@ -107,6 +111,8 @@ def segment(
     min_size: MinSize = None,
     watershed: Watershed = None,
     depth: Depth = None,
+    seed_threshold: SeedThreshold = None,
+    expand: Expand = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.001, callback=finite)] = 60.0,
     retries: Annotated[int, typer.Option(help="Further attempts if the server is busy or away.", min=0)] = 4,
     concurrency: Annotated[int, typer.Option(help="The most requests at a time.", min=1)] = 4,
@@ -119,7 +125,7 @@ def segment(
     ] = None,
 ) -> None:
     """Segment images on a server: labels, foreground probabilities and a coloured overlay for each."""
-    objects = _checked_objects(instances, threshold, min_size, watershed, depth)
+    objects = _checked_objects(instances, threshold, min_size, watershed, depth, seed_threshold, expand)
     with wrong_use():
         sent = dict(_header(header) for header in headers or [])
     from keras_unet.commands.segment import segment_files, validated_instances
@@ -181,17 +187,24 @@ def export(
 
 
 def _checked_objects(
-    instances: bool, threshold: float | None, min_size: int | None, watershed: bool | None, depth: float | None
+    instances: bool,
+    threshold: float | None,
+    min_size: int | None,
+    watershed: bool | None,
+    depth: float | None,
+    seed_threshold: float | None,
+    expand: int | None,
 ) -> dict[str, Any]:
     """Arguments of `InstanceSettings`; refused without --instances."""
     method = "--watershed" if watershed else "--components"
     options = {"--threshold": threshold, "--min-size": min_size, method: watershed, "--depth": depth}
+    options |= {"--seed-threshold": seed_threshold, "--expand": expand}
     given = [option for option, value in options.items() if value is not None]
     if given and not instances:
         raise typer.BadParameter(
             f"Expected --instances with {given[0]}, which is about objects. Received {given[0]} alone."
         )
-    return objects_by(threshold, min_size, watershed, depth)
+    return objects_by(threshold, min_size, watershed, depth, seed_threshold, expand)
 
 
 def _tell_objects(settings: Any) -> None:

@@ -95,7 +95,7 @@ def report(
 
 
 def tune_run(path: Path, tile: int | None, averaging: str) -> str:
-    """Choose how objects are told apart on a run's validation images, and write it into the run's report.
+    """Choose how objects are found on a run's validation images, and write it into the run's report.
 
     Returns:
         What was chosen, in sentences.
@@ -106,7 +106,7 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     """
     from keras_unet.commands.models import validated_instances
     from keras_unet.training import tuning
-    from keras_unet.training.evaluation import seg, unlearnt, validation_data
+    from keras_unet.training.evaluation import unlearnt, validation_data
     from keras_unet.training.run_folder import RunFolder
 
     run = RunFolder(path)
@@ -114,12 +114,13 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     before = validated_instances(path)
     images, scope = judge_model(path, validation_data(path), {}, None, tile, averaging)
     tuned = tuning.tune(images)
+    seg_before, det_before = tuning.scores(images, before)
     tuning.save(run, tuned, averaging)
     averaged = "" if averaging == "none" else f" Give them --averaging {averaging} too, with which it was chosen."
     return "\n".join(
         [
-            f"before  {before.in_words()}: SEG {seg(images, before):.4f}",
-            f"tuned   {tuned.settings.in_words()}: SEG {tuned.seg:.4f}",
+            f"before  {before.in_words()}: SEG {seg_before:.4f}, DET {det_before:.4f}",
+            f"tuned   {tuned.settings.in_words()}: SEG {tuned.seg:.4f}, DET {tuned.det:.4f}",
             f"Chosen on these {len(images)} validation images: on others expect less.",
             *unlearnt(figures(images, scope, ["iou"])),
             f"Written to {run.report}; predict --instances, evaluate and export take it from there.{averaged}",

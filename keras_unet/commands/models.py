@@ -59,7 +59,7 @@ def export_details(path: Path) -> dict[str, Any]:
 
 
 def _object_figures(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Validation figures of a report, with what `tune` chose; `threshold` is the one for components."""
+    """Validation metrics of a report, with what `tune` chose; `threshold` is the one for components."""
     figures, tuned = report.get("validation") or {}, report.get("tuned")
     return figures if tuned is None else {**figures, "threshold": tuned["components_threshold"], "tuned": tuned}
 
@@ -74,14 +74,9 @@ def proof_in_words(description: dict[str, Any]) -> str:
     ]
     if "difference_to_float32" in proof:
         lines.append(f"Largest difference from float32: {proof['difference_to_float32']:.1e}.")
-    threshold, tuned = description["metadata"].get("threshold"), description["metadata"].get("tuned") or {}
-    if threshold is not None:
-        lines.append(f"Signature instances: components above {threshold:g}, of any size.")
-    if tuned.get("watershed") or tuned.get("min_size"):
-        lines.append(
-            f"Tuned: {InstanceSettings.validated({'tuned': tuned}).in_words()}; `segment` and `predict` do this."
-        )
-    if threshold is None:
+    if description["instances"] is not None:
+        lines.append(f"Signature instances: {InstanceSettings(**description['instances']).in_words()}.")
+    else:
         lines.append("No signature instances: training validated no threshold for objects, as labels had no numbers.")
     if not description["tiled_equals_one_pass"]:
         lines.append("The net has global operations: its tiles do not equal one pass exactly.")

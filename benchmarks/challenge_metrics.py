@@ -66,7 +66,7 @@ def em_stack(random: np.random.Generator, rounds: int) -> None:
 def cell_tracking(random: np.random.Generator, rounds: int) -> None:
     frame = synthetic(1, 720, 112, 0).samples[0].labels[:576]
     frames = np.stack([np.roll(frame, 5 * number, axis=1) for number in range(100)])
-    found = np.stack([instances(noisy(separation_border(one) > 0, random), 0.6, grow=1) for one in frames])
+    found = np.stack([instances(noisy(separation_border(one) > 0, random), 0.6, expand=2) for one in frames])
     cells = np.mean([len(np.unique(one)) - 1 for one in frames])
     print(f"\n100 frames of 720 x 576 with {cells:.0f} cells each")
     show("seg_measure", rounds, lambda: seg_measure(frames, found), "{:.4f}")

@@ -4,7 +4,8 @@ import tensorflow as tf
 
 from keras_unet.expansion import lines
 from keras_unet.instance_settings import InstanceSettings
-from keras_unet.instances import FARTHEST, FLOOD_LEVELS, check_depth
+from keras_unet.instances import FLOOD_LEVELS, check_depth
+from keras_unet.watershed import FARTHEST
 
 _FAR = 2**31 - 1
 _LOWEST = -1e9  # below all heights

@@ -32,7 +32,7 @@ from keras_unet.overlaps import (
     separated_pairs,
     touching_pairs,
 )
-from keras_unet.watershed import Heights, Mask, peaks, watershed
+from keras_unet.watershed import Heights, Mask, distance_to_background, peaks, watershed
 
 __all__ = [
     "LARGEST_ID",
@@ -62,7 +62,6 @@ __all__ = [
 # Heights are rounded, so that flooding takes some hundred steps: to a sixteenth of a pixel, to 1/256 of probability.
 _UNITS = {"distance": 16, "probability": 256}
 FLOOD_LEVELS = 32  # of probability in `flood_down`
-FARTHEST = 2**14  # pixels from the background; a larger distance counts as this one
 _DEPTHS = {"distance": 1.0, "probability": 0.1}
 
 
@@ -249,10 +248,7 @@ def _heights(chance: npt.NDArray[np.floating], foreground: Mask, by: str) -> Hei
     if by not in _UNITS:
         raise ValueError(f"Expected by as one of {', '.join(map(repr, _UNITS))}. Received {by!r}.")
     if by == "distance":
-        distance = cv2.distanceTransform(foreground.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        # Without any background the distance is endless. Squares are whole numbers, so that their root is exact.
-        squares = np.rint(np.square(np.minimum(distance, FARTHEST), dtype=np.float64))
-        return np.asarray(np.rint(np.sqrt(squares) * _UNITS[by]), dtype=np.float32)
+        return np.asarray(np.rint(distance_to_background(foreground) * _UNITS[by]), dtype=np.float32)
     return np.asarray(np.rint(np.where(foreground, chance, 0) * _UNITS[by]), dtype=np.float32)
 
 

@@ -10,12 +10,12 @@ from helpers.runs import tiny
 from helpers.stub_training import untrained
 
 from keras_unet.commands import segment
-from keras_unet.commands.models import export_details, validated_instances
+from keras_unet.commands.models import export_details, validated_instances, validated_merging
 from keras_unet.figures import JudgedImage, judge
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.training import ConfigError
 from keras_unet.training.run_folder import RunFolder
-from keras_unet.training.tuning import Tuned, save, tune
+from keras_unet.training.tuning import Merging, Tuned, save, save_merging, tune
 
 CELLS = np.zeros((24, 44), np.int32)
 CELLS[2:22, 2:22], CELLS[2:22, 23:43] = 1, 2
@@ -141,6 +141,17 @@ def test_a_served_model_says_how_its_objects_are_told_apart() -> None:
     assert segment.validated_instances(Served(tuned)) == InstanceSettings(0.35, 40, True, 4.0)
     assert segment.validated_instances(Served({"threshold": 0.8})) == InstanceSettings(0.8)
     assert segment.validated_instances(Served({})) == InstanceSettings(0.5)
+
+
+def test_the_merge_threshold_is_found_by_predict_and_the_rest_of_the_report_stays(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    assert validated_merging(run.path) is None
+    save_merging(run, Merging(0.7, 0.02, 0.09), "square")
+    assert validated_merging(run.path) == 0.7
+    assert run.read_report()["validation"] == {"threshold": 0.8, "objects": 7}
+    assert run.read_report()["merging"]["averaging"] == "square"
+    save_merging(run, Merging(None, 0.09, 0.09))
+    assert validated_merging(run.path) is None
 
 
 def test_an_unfinished_run_cannot_be_tuned(tmp_path: Path) -> None:

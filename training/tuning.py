@@ -10,9 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_unet import challenge
-from keras_unet.figures import JudgedImage
+from keras_unet.figures import JudgedImage, Scope, figures
 from keras_unet.files import write_text
 from keras_unet.instance_settings import InstanceSettings
+from keras_unet.region_merging import merged_map
 
 from .config import ConfigError
 from .run_folder import RunFolder
@@ -23,6 +24,7 @@ _PAIRS = tuple(combinations((step / 10 for step in range(1, 10)), 2))  # lower a
 _DEPTHS = (1.0, 2.0, 4.0, 8.0)  # pixels
 _GAPS = (0, 1, 4)  # pixels, besides the default
 _PARTS_OF_AN_OBJECT = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
+MERGE_THRESHOLDS = tuple(step / 20 for step in range(6, 20))
 _DIGITS = 4  # of the score; smaller differences are no reason to choose
 
 
@@ -103,6 +105,50 @@ class _Trials:
 
 def _flooded(settings: InstanceSettings, pair: tuple[float, float]) -> InstanceSettings:
     return replace(settings, threshold=pair[0], seed_threshold=pair[1])
+
+
+@dataclass(frozen=True)
+class Merging:
+    """How regions of membrane images are best merged.
+
+    Args:
+        merge_threshold: Of `keras_unet.region_merging.merge_regions`; None if the probabilities alone are better.
+        rand_error: Of the maps with merged regions.
+        rand_error_before: Of the probabilities alone.
+    """
+
+    merge_threshold: float | None
+    rand_error: float
+    rand_error_before: float
+
+
+def tune_merging(images: Sequence[JudgedImage], scope: Scope) -> Merging:
+    """Choose the merge threshold by the Rand error of the ISBI 2012 challenge over all images.
+
+    Args:
+        images: Of two classes, 1 the inside of cells.
+        scope: What they are judged by.
+
+    Raises:
+        ValueError: If there are more classes, or no cell in any image.
+    """
+    before = figures(images, scope, ["rand_error"])["rand_error"]
+    errors = {None: before}
+    for threshold in tqdm(MERGE_THRESHOLDS, desc="tuning", disable=None, leave=False):
+        merged = [replace(image, cell=merged_map(cell, threshold)) for image, cell in _cells_of(images)]
+        errors[threshold] = figures(merged, scope, ["rand_error"])["rand_error"]
+    best = min(errors, key=errors.__getitem__)
+    return Merging(best, errors[best], before)
+
+
+def save_merging(run: RunFolder, merging: Merging, averaging: str = "none") -> None:
+    """Write the merge threshold into the report of a run, where `predict --format isbi` finds it; errors as `save`."""
+    report = {**finished_report(run), "merging": {**asdict(merging), "averaging": averaging}}
+    write_text(run.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def _cells_of(images: Sequence[JudgedImage]) -> list[tuple[JudgedImage, Any]]:
+    return [(image, image.cell) for image in images if image.cell is not None]
 
 
 def save(run: RunFolder, tuned: Tuned, averaging: str = "none") -> None:

@@ -114,7 +114,7 @@ def tune(
     tile: Tile = None,
     averaging: Averaging = "none",
 ) -> None:
-    """Choose how objects are found (thresholds, watershed, smallest size) on validation images, by (SEG + DET) / 2."""
+    """Choose how objects are found by (SEG + DET) / 2, or of EM slices how regions are merged, by Rand error."""
     import_tensorflow()
     from keras_unet.commands.evaluation import tune_run
 

@@ -50,6 +50,16 @@ def predict(
             "probabilities, or ctc, a mask of numbered objects per frame.",
         ),
     ] = None,
+    merge_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="With --format isbi: regions with less mean boundary probability between them are merged, and lines "
+            "drawn between the others; by default as tuned, or probabilities alone.",
+            min=0,
+            max=1,
+            callback=finite,
+        ),
+    ] = None,
     pyramid_level: Annotated[
         int | None, typer.Option("--level", help="With --stream: level of a pyramid, 0 the largest.", min=0)
     ] = None,
@@ -60,7 +70,7 @@ def predict(
 ) -> None:
     """Segment images of any size: labels, probabilities and a coloured overlay for each; one of them with --stream."""
     challenge = file_format if file_format in ("isbi", "ctc") else None
-    _check_challenge_options(challenge, stream, instances)
+    _check_challenge_options(challenge, stream, instances, merge_threshold)
     instances = instances or challenge == "ctc"
     objects = _checked_objects(instances, threshold, min_size, watershed, depth, seed_threshold, expand)
     streamed = None if challenge else file_format
@@ -84,7 +94,7 @@ def predict(
         for path in results:
             typer.echo(path)
         return
-    from keras_unet.commands.models import open_model, validated_instances
+    from keras_unet.commands.models import open_model, validated_instances, validated_merging
     from keras_unet.commands.prediction import predict_files
 
     net = open_model(model, tile, averaging)
@@ -93,7 +103,8 @@ def predict(
     if challenge:
         from keras_unet.commands.challenge_results import write_ctc, write_isbi
 
-        written = write_isbi(net, images, out) if settings is None else write_ctc(net, images, out, settings)
+        merging = validated_merging(model) if merge_threshold is None else merge_threshold
+        written = write_isbi(net, images, out, merging) if settings is None else write_ctc(net, images, out, settings)
     else:
         written = predict_files(net, images, out, settings)
     for path in written:
@@ -219,7 +230,11 @@ def _check_streaming_options(stream: bool, instances: bool, given: list[str]) ->
         raise typer.BadParameter(f"Expected --stream with {given[0]}. Received {given[0]} alone.")
 
 
-def _check_challenge_options(challenge: str | None, stream: bool, instances: bool) -> None:
+def _check_challenge_options(
+    challenge: str | None, stream: bool, instances: bool, merge_threshold: float | None
+) -> None:
+    if merge_threshold is not None and challenge != "isbi":
+        raise typer.BadParameter("Expected --format isbi with --merge-threshold. Received --merge-threshold alone.")
     if challenge and stream:
         raise typer.BadParameter(f"Expected --format {challenge} without --stream. Received both.")
     if challenge == "isbi" and instances:

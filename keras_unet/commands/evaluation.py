@@ -97,6 +97,8 @@ def report(
 def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     """Choose how objects are found on a run's validation images, and write it into the run's report.
 
+    Of a run on EM slices (`isbi2012`) the merge threshold is chosen instead, by the Rand error.
+
     Returns:
         What was chosen, in sentences.
 
@@ -111,6 +113,8 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
 
     run = RunFolder(path)
     tuning.finished_report(run)
+    if run.read_config().data.name == "isbi2012":
+        return _tune_merging(path, tile, averaging)
     before = validated_instances(path)
     images, scope = judge_model(path, validation_data(path), {}, None, tile, averaging)
     tuned = tuning.tune(images)
@@ -124,5 +128,29 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
             f"Chosen on these {len(images)} validation images: on others expect less.",
             *unlearnt(figures(images, scope, ["iou"])),
             f"Written to {run.report}; predict --instances, evaluate and export take it from there.{averaged}",
+        ]
+    )
+
+
+def _tune_merging(path: Path, tile: int | None, averaging: str) -> str:
+    """Choose the merge threshold of a run on membranes; arguments, answer and errors as `tune_run`."""
+    from keras_unet.training import tuning
+    from keras_unet.training.evaluation import unlearnt, validation_data
+    from keras_unet.training.run_folder import RunFolder
+
+    run = RunFolder(path)
+    images, scope = judge_model(path, validation_data(path), {}, ["rand_error"], tile, averaging)
+    merging = tuning.tune_merging(images, scope)
+    tuning.save_merging(run, merging, averaging)
+    chosen = merging.merge_threshold
+    method = "no regions merged" if chosen is None else f"regions merged below a mean boundary of {chosen:g}"
+    averaged = "" if averaging == "none" else f" Give it --averaging {averaging} too, with which it was chosen."
+    return "\n".join(
+        [
+            f"before  probabilities alone: Rand error {merging.rand_error_before:.4f}",
+            f"tuned   {method}: Rand error {merging.rand_error:.4f}",
+            f"Chosen on these {len(images)} validation images: on others expect less.",
+            *unlearnt(figures(images, scope, ["iou"])),
+            f"Written to {run.report}; predict --format isbi takes it from there.{averaged}",
         ]
     )

@@ -52,6 +52,12 @@ def validated_instances(path: Path, **given: Any) -> InstanceSettings:
     return InstanceSettings.validated(read_description(exported).get("metadata") or {}, **given)
 
 
+def validated_merging(path: Path) -> float | None:
+    """The merge threshold that `tune` chose for a run on membranes; None where there is none."""
+    chosen = (run_report(path).get("merging") or {}).get("merge_threshold")
+    return None if chosen is None else float(chosen)
+
+
 def export_details(path: Path) -> dict[str, Any]:
     """Class names and validation figures of a run, as `keras_unet.export.save` takes them; empty for a bare file."""
     report = run_report(path)

@@ -34,6 +34,15 @@ def predict(
     depth: Depth = None,
     seed_threshold: SeedThreshold = None,
     expand: Expand = None,
+    of_class: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            help="With --instances: name or number of the class whose objects are numbered; by default all but "
+            "background.",
+            metavar="CLASS",
+        ),
+    ] = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     stream: Annotated[
@@ -71,6 +80,10 @@ def predict(
     """Segment images of any size: labels, probabilities and a coloured overlay for each; one of them with --stream."""
     challenge = file_format if file_format in ("isbi", "ctc") else None
     _check_challenge_options(challenge, stream, instances, merge_threshold)
+    if of_class is not None and challenge:
+        raise typer.BadParameter(f"Expected --format {challenge}, of two classes, without --class. Received both.")
+    if of_class is not None and not instances:
+        raise typer.BadParameter("Expected --instances with --class. Received --class alone.")
     instances = instances or challenge == "ctc"
     objects = _checked_objects(instances, threshold, min_size, watershed, depth, seed_threshold, expand)
     streamed = None if challenge else file_format
@@ -94,8 +107,10 @@ def predict(
         for path in results:
             typer.echo(path)
         return
-    from keras_unet.commands.models import open_model, validated_instances, validated_merging
+    from keras_unet.commands.models import class_number, open_model, validated_instances, validated_merging
     from keras_unet.commands.prediction import predict_files
+
+    number = None if of_class is None else class_number(model, of_class)
 
     net = open_model(model, tile, averaging)
     settings = validated_instances(model, **objects) if instances else None
@@ -106,7 +121,7 @@ def predict(
         merging = validated_merging(model) if merge_threshold is None else merge_threshold
         written = write_isbi(net, images, out, merging) if settings is None else write_ctc(net, images, out, settings)
     else:
-        written = predict_files(net, images, out, settings)
+        written = predict_files(net, images, out, settings, number)
     for path in written:
         typer.echo(path)
 

@@ -52,6 +52,36 @@ def validated_instances(path: Path, **given: Any) -> InstanceSettings:
     return InstanceSettings.validated(read_description(exported).get("metadata") or {}, **given)
 
 
+def class_number(path: Path, wanted: str) -> int:
+    """The number of a class that is given by its name or number, background left out.
+
+    Args:
+        path: As for `open_model`; a bare `.keras` file has no names.
+        wanted: A name or a number.
+
+    Raises:
+        ValueError: If there is no such class.
+    """
+    exported = exported_version(path)
+    if exported is None:
+        from keras_unet.unet import load_model
+
+        names = run_report(path).get("classes") or [
+            str(number) for number in range(max(load_model(path).num_classes, 2))
+        ]
+    else:
+        from keras_unet.export import read_description
+
+        names = read_description(exported)["class_names"]
+    objects = list(names)[1:]
+    if wanted in objects:
+        return objects.index(wanted) + 1
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(objects):
+        return int(wanted)
+    listed = ", ".join(f"{name} ({number})" for number, name in enumerate(objects, 1))
+    raise ValueError(f"Expected --class among {listed}. Received {wanted!r}.")
+
+
 def validated_merging(path: Path) -> float | None:
     """The merge threshold that `tune` chose for a run on membranes; None where there is none."""
     chosen = (run_report(path).get("merging") or {}).get("merge_threshold")

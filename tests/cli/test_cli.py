@@ -62,6 +62,7 @@ def test_wrong_use_ends_in_status_2() -> None:
         (("predict", "m", "a.png", "--instances", "--depth", "nan"), "--depth"),
         (("predict", "m", "a.png", "--seed-threshold", "0.8"), "Expected --instances with --seed-threshold"),
         (("predict", "m", "a.png", "--expand", "2"), "Expected --instances with --expand"),
+        (("predict", "m", "a.png", "--class", "axon"), "Expected --instances with --class"),
         (
             ("predict", "m", "a.png", "--instances", "--threshold", "0.5", "--seed-threshold", "0.4"),
             "Expected --seed-threshold of at least --threshold 0.5. Received 0.4",

@@ -133,7 +133,7 @@ def tune_merging(images: Sequence[JudgedImage], scope: Scope) -> Merging:
         ValueError: If there are more classes, or no cell in any image.
     """
     before = figures(images, scope, ["rand_error"])["rand_error"]
-    errors = {None: before}
+    errors: dict[float | None, float] = {None: before}
     for threshold in tqdm(MERGE_THRESHOLDS, desc="tuning", disable=None, leave=False):
         merged = [replace(image, cell=merged_map(cell, threshold)) for image, cell in _cells_of(images)]
         errors[threshold] = figures(merged, scope, ["rand_error"])["rand_error"]

@@ -46,7 +46,7 @@ def train(data: LabelledImages, w0: float, seed: int, steps: int) -> ku.UNet:
 def share_separated(model: ku.UNet, data: LabelledImages) -> float:
     counts = []
     for sample in data:
-        found = instances(ku.predict(model, sample.image)[..., 1], min_size=60, grow=1)
+        found = instances(ku.predict(model, sample.image)[..., 1], min_size=60, expand=2)
         counts.append(separated_pairs(sample.labels, found))
     return sum(separated for separated, _ in counts) / sum(pairs for _, pairs in counts)
 

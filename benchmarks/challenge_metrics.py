@@ -66,7 +66,7 @@ def em_stack(random: np.random.Generator, rounds: int) -> None:
 def cell_tracking(random: np.random.Generator, rounds: int) -> None:
     frame = synthetic(1, 720, 112, 0).samples[0].labels[:576]
     frames = np.stack([np.roll(frame, 5 * number, axis=1) for number in range(100)])
-    found = np.stack([instances(noisy(separation_border(one) > 0, random), 0.6, grow=1) for one in frames])
+    found = np.stack([instances(noisy(separation_border(one) > 0, random), 0.6, expand=2) for one in frames])
     cells = np.mean([len(np.unique(one)) - 1 for one in frames])
     print(f"\n100 frames of 720 x 576 with {cells:.0f} cells each")
     show("seg_measure", rounds, lambda: seg_measure(frames, found), "{:.4f}")
@@ -79,7 +79,7 @@ def touching_objects(seed: int, rounds: int) -> None:
     print(f"\n{labels.max()} touching cells, 2048 x 2048, the border between them blurred")
 
     def told_apart(find: Callable[..., Labels], **options: Any) -> str:
-        pairs, all_pairs = separated_pairs(labels, find(probability, min_size=20, grow=1, **options))
+        pairs, all_pairs = separated_pairs(labels, find(probability, min_size=20, expand=2, **options))
         return f"{pairs} of {all_pairs} touching pairs told apart"
 
     for name, find, options in (
@@ -88,7 +88,7 @@ def touching_objects(seed: int, rounds: int) -> None:
         ("watershed by distance", watershed_instances, {}),
         ("watershed by probability", watershed_instances, {"by": "probability"}),
     ):
-        seconds = median(rounds, lambda find=find, options=options: find(probability, min_size=20, grow=1, **options))
+        seconds = median(rounds, lambda find=find, options=options: find(probability, min_size=20, expand=2, **options))
         print(f"{name:<26}{seconds:>8.2f} s   {told_apart(find, **options)}", flush=True)
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def describe(
         "averaging": serving.averaging,
         "precision": model.get_config()["dtype"],
         "max_pixels": serving.max_pixels,
+        "instances": serving.objects and asdict(serving.objects),
         "tiled_equals_one_pass": model.exact_tiling,
         "parameters": model.count_params(),
         "versions": _versions(),

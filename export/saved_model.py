@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from keras_unet.arguments import check_class_names, whole_number
 from keras_unet.forward import check_averaging
-from keras_unet.instances import check_threshold
+from keras_unet.instance_settings import InstanceSettings
 from keras_unet.tile_sizes import tile_context
 from keras_unet.tiling import Tiler, tiler_for
 from keras_unet.unet import UNet
@@ -51,8 +51,9 @@ def save(
 
     - `serving_default`: `probabilities`, `(batch, height, width, num_classes)` float32;
     - `classes`: `classes`, `(batch, height, width)` uint8; for `num_classes` 1, class 1 is p > 0.5;
-    - `instances`: `instances`, `(batch, height, width)` int32, objects numbered from 1 in reading order as
-      `keras_unet.instances.instances` does with `threshold` and `grow=1`; if `metadata` has a `threshold`.
+    - `instances`: `instances`, `(batch, height, width)` int32, objects numbered from 1 in reading order, exactly
+      those that `keras_unet.instance_settings.InstanceSettings.find` finds in the probabilities; if `metadata` has
+      `tuned` or a `threshold`.
 
     For `image_bytes` of shape `(batch,)`, PNG or JPEG files each of its own size (nets of 1 or 3 channels):
 
@@ -84,7 +85,8 @@ def save(
         warm_up: Heights and widths of images that the server segments, by each signature, before it lets clients in;
             by default one that fills a tile, `()` for none.
         class_names: A name per label value, background first (two for `num_classes` 1).
-        metadata: The user's own entries of the description file, such as pixel size and training run. `threshold` is
+        metadata: The user's own entries of the description file, such as pixel size and training run. `tuned` is a
+            mapping of arguments of `InstanceSettings`, as `keras-unet tune` chooses them; without it `threshold` is
             the foreground probability of an object.
         verify: Whether to load the version, before it gets its number, in a process without Keras and compare it
             with `predict`; takes some seconds. The description tells the outcome under `proof`.
@@ -101,8 +103,8 @@ def save(
     number = chosen_version(base, version)
     served = _at_precision(model, precision)
     tiler = _tiler(served, tile, batch_size, input_dtype)
-    threshold = _threshold(metadata)
-    serving = Serving(tiler, input_dtype, check_averaging(averaging), _most_pixels(max_pixels), threshold)
+    objects = _objects(metadata)
+    serving = Serving(tiler, input_dtype, check_averaging(averaging), _most_pixels(max_pixels), objects)
     description = describe(served, serving, _names(model, class_names), metadata)
     pixel = model.channels * tf.as_dtype(input_dtype).size
     sizes = [_filling(tiler)] if warm_up is None else check_sizes(warm_up)
@@ -152,15 +154,16 @@ def _at_precision(model: UNet, precision: str | None) -> UNet:
     return other
 
 
-def _threshold(metadata: Mapping[str, Any] | None) -> float | None:
+def _objects(metadata: Mapping[str, Any] | None) -> InstanceSettings | None:
     if metadata is not None and not isinstance(metadata, Mapping):
         raise ValueError(f"Expected a mapping for metadata. Received {metadata!r}.")
-    threshold = (metadata or {}).get("threshold")
-    if threshold is None:
+    entries = dict(metadata or {})
+    if entries.get("tuned") is None and entries.get("threshold") is None:
         return None
+    threshold = entries.get("threshold", 0.5)
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.integer, np.floating)):
         raise ValueError(f"Expected a number for the threshold in metadata. Received {threshold!r}.")
-    return check_threshold(float(threshold))
+    return InstanceSettings.validated(entries)
 
 
 def _filling(tiler: Tiler) -> tuple[int, int]:

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from keras_unet.forward import Forward, classes, probabilities
 from keras_unet.image_statistics import BY_STATISTICS
+from keras_unet.instance_settings import InstanceSettings
 from keras_unet.pixel_normalization import statistics_of
 from keras_unet.tiling import Tiler
 from keras_unet.unet import UNet
@@ -37,14 +38,14 @@ class Serving:
         input_dtype: Dtype of raw images, one of `INPUT_DTYPES`; pixels become float32 tile by tile.
         averaging: Test-time averaging, a name in `keras_unet.forward.AVERAGING`.
         max_pixels: The most pixels of an encoded image, told from its header.
-        threshold: Foreground probability of an object; None for a net that tells no objects apart.
+        objects: How objects are found; None for a net without a signature for them.
     """
 
     tiler: Tiler
     input_dtype: str = "float32"
     averaging: str = "none"
     max_pixels: int = 2**26
-    threshold: float | None = None
+    objects: InstanceSettings | None = None
 
 
 def module_with_signatures(
@@ -71,8 +72,8 @@ def module_with_signatures(
         functions[f"classes{suffix}"] = _from_images(images.classes, "classes", serving, given)
         if model.channels in (1, 3) and serving.input_dtype != "int16":  # which PNG has not
             functions[f"image_bytes{suffix}"] = _from_files(images, given)
-    if serving.threshold is not None:
-        objects = partial(images.instances, threshold=serving.threshold)
+    if serving.objects is not None:
+        objects = partial(images.instances, settings=serving.objects)
         functions["instances"] = _from_images(objects, "instances", serving)
     return module, {name: function.get_concrete_function() for name, function in functions.items()}
 
@@ -121,15 +122,15 @@ class _Images:
     def classes(self, images: tf.Tensor, statistics: tf.Tensor | None = None) -> tf.Tensor:
         return self._tiled(images, *self._classes, statistics)
 
-    def instances(self, images: tf.Tensor, threshold: float) -> tf.Tensor:
-        def is_cell(tiles: tf.Tensor) -> tf.Tensor:
-            return encoded.foreground(self._probabilities[0](tiles)) > threshold
+    def instances(self, images: tf.Tensor, settings: InstanceSettings) -> tf.Tensor:
+        def foreground(tiles: tf.Tensor) -> tf.Tensor:
+            return encoded.foreground(self._probabilities[0](tiles))
 
-        cells = self._tiled(images, is_cell, tf.TensorSpec((), tf.bool))
+        cells = self._tiled(images, foreground, tf.TensorSpec((), tf.float32))
         return tf.cond(
             tf.shape(cells)[0] > 0,
             lambda: tf.map_fn(
-                components.instances,
+                partial(components.instances, settings=settings),
                 cells,
                 parallel_iterations=1,
                 fn_output_signature=tf.TensorSpec((None, None), tf.int32),

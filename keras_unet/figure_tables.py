@@ -132,6 +132,8 @@ def _object_lines(figures: Figures) -> list[str]:
     if "seg" in figures:
         found = f"{figures['objects_found']} objects found, {figures['objects']} true"
         threshold = f" at threshold {figures['threshold']:g}" if "threshold" in figures else ""
+        if figures.get("seed_threshold") is not None:
+            threshold += f", seeds above {figures['seed_threshold']:g}"
         size = f", from {figures['min_size']} pixels on" if figures.get("min_size") else ""
         parted = f", by watershed of depth {figures.get('depth', 1):g}" if figures.get("watershed") else ""
         lines.append(f"SEG {_digits(figures['seg'])}{threshold}{size}{parted}: {found}")

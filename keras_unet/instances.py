@@ -1,4 +1,4 @@
-"""From foreground probabilities to objects told apart.
+"""Instance segmentation: from foreground probabilities to numbered objects.
 
 Plain arrays throughout: (height, width), integer ids, 0 for background.
 """
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.growing import grow_instances, steps_by_distance
+from keras_unet.expansion import expand_between
 from keras_unet.label_checks import (
     LARGEST_ID,
     Labels,
@@ -32,7 +32,7 @@ from keras_unet.overlaps import (
     separated_pairs,
     touching_pairs,
 )
-from keras_unet.watershed import Heights, Mask, peaks, watershed
+from keras_unet.watershed import Heights, Mask, distance_to_background, peaks, watershed
 
 __all__ = [
     "LARGEST_ID",
@@ -46,13 +46,14 @@ __all__ = [
     "class_components",
     "connected_components",
     "contingency",
+    "drop_small",
+    "expand_between",
     "fill_holes",
-    "grow_instances",
+    "flood_down",
     "instances",
     "iou_matrix",
     "match_instances",
     "separated_pairs",
-    "steps_by_distance",
     "touching_pairs",
     "watershed",
     "watershed_instances",
@@ -60,6 +61,7 @@ __all__ = [
 
 # Heights are rounded, so that flooding takes some hundred steps: to a sixteenth of a pixel, to 1/256 of probability.
 _UNITS = {"distance": 16, "probability": 256}
+FLOOD_LEVELS = 32  # of probability in `flood_down`
 _DEPTHS = {"distance": 1.0, "probability": 0.1}
 
 
@@ -103,20 +105,20 @@ def class_components(classes: npt.ArrayLike) -> Labels:
 
 
 def instances(
-    probability: npt.ArrayLike, threshold: float = 0.5, min_size: int = 0, grow: int = 0, largest_hole: int = 0
+    probability: npt.ArrayLike, threshold: float = 0.5, min_size: int = 0, expand: int = 0, largest_hole: int = 0
 ) -> Labels:
-    """Tell objects apart: threshold, holes filled, 4-connected components, no small ones, grown back.
+    """Number objects: threshold, holes filled, 4-connected components, no small ones, gaps between them closed.
 
     Args:
         probability: (height, width) probability of foreground in [0, 1].
         threshold: a pixel is foreground where its probability is greater.
-        min_size: smallest area in pixels of an object that is kept, measured before growing.
-        grow: radius in pixels by which objects are grown into the background without merging, see
-            `grow_instances`; 1 gives back what a separation border of one pixel took.
+        min_size: smallest area in pixels of an object that is kept, measured before expanding.
+        expand: width in pixels of gaps between two objects that are closed, see `expand_between`; 2 gives back what a
+            separation border took.
         largest_hole: largest area in pixels of a hole that is filled, see `fill_holes`.
 
     Returns:
-        (height, width) int32 ids from 1 without gaps, 0 for background; the largest is the count.
+        (height, width) int32 ids from 1 in reading order without gaps, 0 for background; the largest is the count.
 
     Raises:
         ValueError: a wrong rank, probabilities outside [0, 1] or NaN, a threshold outside [0, 1],
@@ -124,38 +126,38 @@ def instances(
     """
     foreground = check_probability(probability) > check_threshold(threshold)
     labels = connected_components(fill_holes(foreground, largest_hole))
-    return grow_instances(_drop_small(labels, check_count(min_size, "min_size")), grow)
+    return expand_between(drop_small(labels, min_size), expand)
 
 
 def watershed_instances(
     probability: npt.ArrayLike,
     threshold: float = 0.5,
     min_size: int = 0,
-    grow: int = 0,
+    expand: int = 0,
     largest_hole: int = 0,
     *,
     by: str = "distance",
     depth: float | None = None,
 ) -> Labels:
-    """Tell objects apart as `instances` does, and part those that hang together at their waists.
+    """Number objects as `instances` does, and split touching ones by a watershed from h-maxima.
 
-    Each peak of the distance to the background (or of the probability) becomes an object; they meet in the valleys
+    Each h-maximum of the distance transform (or of the probability) becomes an object; they meet in the valleys
     between, where no pixel is lost. To use markers of your own, call `watershed`.
 
     Args:
         probability: (height, width) probability of foreground in [0, 1].
         threshold: a pixel is foreground where its probability is greater.
-        min_size: smallest area in pixels of an object that is kept, measured before growing.
-        grow: radius in pixels by which objects are grown into the background, see `instances`.
+        min_size: smallest area in pixels of an object that is kept, measured before expanding.
+        expand: width in pixels of gaps between two objects that are closed, see `instances`.
         largest_hole: largest area in pixels of a hole that is filled, see `fill_holes`. Around a hole left open
             the distance has several peaks.
-        by: "distance" parts round objects by their shape, "probability" objects of any shape between which the
+        by: "distance" splits round objects by their shape, "probability" objects of any shape between which the
             probability sinks.
-        depth: a peak that rises by more above the pass to a higher one is an object of its own, in pixels of
-            distance (default 1) or as a probability (default 0.1). A greater depth parts less.
+        depth: the h of the h-maxima: a peak that rises by more above the pass to a higher one is an object of its
+            own, in pixels of distance (default 1) or as a probability (default 0.1). A greater depth splits less.
 
     Returns:
-        (height, width) int32 ids from 1 without gaps, 0 for background; the largest is the count.
+        (height, width) int32 ids from 1 in reading order without gaps, 0 for background; the largest is the count.
 
     Raises:
         ValueError: as for `instances`, another word for `by`, or a depth that is not positive.
@@ -163,9 +165,54 @@ def watershed_instances(
     chance = check_probability(probability)
     foreground = fill_holes(chance > check_threshold(threshold), largest_hole)
     heights = _heights(chance, foreground, by)
-    summits = peaks(heights, _check_depth(depth, by), foreground)
-    labels = _part_components(connected_components(foreground), connected_components(summits), heights)
-    return grow_instances(_drop_small(labels, check_count(min_size, "min_size")), grow)
+    summits = peaks(heights, check_depth(depth, by), foreground)
+    components = connected_components(foreground)
+    has_summit = np.bincount(components[summits], minlength=components.max() + 1) > 0
+    summits |= foreground & ~has_summit[components]  # what rises by less than the depth is one object
+    labels = _flooded(connected_components(summits), heights, foreground)
+    return expand_between(drop_small(labels, min_size), expand)
+
+
+def flood_down(seeds: npt.ArrayLike, probability: npt.ArrayLike, threshold: float) -> Labels:
+    """Extend objects found above an upper threshold down to a lower one: a marker-controlled watershed.
+
+    A component of the lower threshold with one seed belongs to it as a whole, one with several is shared by a watershed
+    on the probability, rounded to 1/32, and one without any is dropped. With seeds that are components this is
+    hysteresis thresholding, where objects stay separate.
+
+    Args:
+        seeds: (height, width) ids of 4-connected objects, 0 for background, none of them below the lower threshold.
+        probability: the same shape, probability of foreground in [0, 1].
+        threshold: the lower one.
+
+    Returns:
+        (height, width) int32 ids of the seeds.
+
+    Raises:
+        ValueError: shapes that differ, seeds that are not ids, or a threshold or probability outside [0, 1].
+    """
+    markers, chance = check_labels(seeds, "seeds"), check_probability(probability)
+    check_same_shape(markers, chance)
+    foreground = chance > check_threshold(threshold)
+    heights = np.rint(np.where(foreground, chance, 0) * FLOOD_LEVELS).astype(np.float32)
+    return _flooded(np.where(foreground, markers, 0), heights, foreground)
+
+
+def drop_small(labels: npt.ArrayLike, min_size: int) -> Labels:
+    """Leave out objects of fewer than `min_size` pixels; number the others in reading order without gaps.
+
+    Raises:
+        ValueError: labels that are not ids, or a negative size.
+    """
+    ids, least = check_labels(labels, "labels"), max(check_count(min_size, "min_size"), 1)
+    keep = np.bincount(ids.ravel()) >= least
+    keep[0] = False
+    first = np.full(keep.size, ids.size)
+    first[ids.ravel()[::-1]] = np.arange(ids.size)[::-1]  # the last one written is an object's first pixel
+    order = np.argsort(np.where(keep, first, ids.size), kind="stable")[: np.count_nonzero(keep)]
+    numbers = np.zeros(keep.size, np.int32)
+    numbers[order] = np.arange(1, order.size + 1)
+    return numbers[ids]
 
 
 def fill_holes(mask: npt.ArrayLike, largest: int) -> Mask:
@@ -201,36 +248,30 @@ def _heights(chance: npt.NDArray[np.floating], foreground: Mask, by: str) -> Hei
     if by not in _UNITS:
         raise ValueError(f"Expected by as one of {', '.join(map(repr, _UNITS))}. Received {by!r}.")
     if by == "distance":
-        distance = cv2.distanceTransform(foreground.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
-        # Without any background the distance is endless.
-        heights = np.minimum(distance, sum(foreground.shape))
-    else:
-        heights = np.where(foreground, chance, 0)
-    return np.asarray(np.rint(heights * _UNITS[by]), dtype=np.float32)
+        return np.asarray(np.rint(distance_to_background(foreground) * _UNITS[by]), dtype=np.float32)
+    return np.asarray(np.rint(np.where(foreground, chance, 0) * _UNITS[by]), dtype=np.float32)
 
 
-def _check_depth(depth: float | None, by: str) -> int:
-    """A depth in whole units of the heights, at least one."""
+def check_depth(depth: float | None, by: str = "distance") -> int:
+    """Read the depth of h-maxima: in whole units of the heights, at least one.
+
+    Raises:
+        ValueError: no positive number.
+    """
     value = _DEPTHS[by] if depth is None else depth
     if not (isinstance(value, Real) and 0 < value < math.inf):
         raise ValueError(f"Expected a positive depth. Received {depth}.")
     return max(round(value * _UNITS[by]), 1)
 
 
-def _part_components(components: Labels, summits: Labels, heights: Heights) -> Labels:
-    """Part components with several summits among them; others stay whole."""
-    within = np.zeros(summits.max() + 1, np.int32)
-    within[summits] = components
-    within[0] = 0
-    several = np.bincount(within[1:], minlength=components.max() + 1) > 1
-    contested = several[components]
-    parts = watershed(heights, summits, contested)
-    return np.where(contested, parts + np.int32(components.max()), components)
-
-
-def _drop_small(labels: Labels, min_size: int) -> Labels:
-    """Leave out small objects and number the others without gaps."""
-    keep = np.bincount(labels.ravel()) >= max(min_size, 1)
-    keep[0] = False
-    renumbered = np.where(keep, np.cumsum(keep), 0).astype(np.int32)
-    return renumbered[labels]
+def _flooded(seeds: Labels, heights: Heights, foreground: Mask) -> Labels:
+    """Share each component of the foreground among its seeds; the watershed runs only where there are several."""
+    components = connected_components(foreground)
+    home = np.zeros(seeds.max() + 1, np.int32)  # the component of each seed
+    home[seeds] = components
+    counts = np.bincount(home[1:], minlength=components.max() + 1)
+    owner = np.zeros(components.max() + 1, np.int32)
+    owner[home[1:]] = np.arange(1, home.size)
+    owner[0] = 0
+    contested = (counts > 1)[components] & foreground
+    return np.where(contested, watershed(heights, seeds, contested), owner[components])

@@ -17,6 +17,7 @@ Heights = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Positions = npt.NDArray[np.intp]
 
+FARTHEST = 2**14  # pixels; without any background the distance is endless
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
@@ -24,7 +25,7 @@ def watershed(heights: npt.ArrayLike, markers: npt.ArrayLike, mask: npt.ArrayLik
     """Grow markers over a mask from high ground to low until they meet; no line is left between them.
 
     A pixel goes to the marker that reaches it first: over higher ground first, on equal ground in fewer steps, of
-    equal steps from below and from the right first, the side on which `grow_instances` seeks the owner too.
+    equal steps from below and from the right first, the side on which `expand_between` seeks the owner too.
     The time taken grows with the number of distinct heights: round heights of large images to some hundred.
 
     Args:
@@ -70,6 +71,15 @@ def peaks(heights: Heights, depth: float, mask: Mask) -> Mask:
     levelled = _reconstruct(np.where(mask, heights - np.float32(depth), heights), heights)
     below = _reconstruct(np.where(mask, levelled - np.float32(1), levelled), levelled)
     return np.asarray(mask & (levelled > below))
+
+
+def distance_to_background(mask: Mask) -> npt.NDArray[np.float64]:
+    """Euclidean distance in pixels of each pixel of a mask to the nearest background, at most `FARTHEST`.
+
+    OpenCV's distance differs from call to call in its last bits. Its square is a whole number, so that it is mended.
+    """
+    distance = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.asarray(np.sqrt(np.rint(np.square(np.minimum(distance, FARTHEST), dtype=np.float64))))
 
 
 def _flood(heights: npt.NDArray[Any], labels: Labels, free: Mask, steps: tuple[int, ...]) -> None:

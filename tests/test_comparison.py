@@ -84,7 +84,7 @@ def test_frames_that_nobody_labelled_are_left_out_and_told(tmp_path: Path) -> No
     assert figures(images, scope, ["seg"])["seg"] == 1
     assert notes[-1] == "2 of 3 results have no truth and are left out."
     *_, notes_of_ids = compare(tmp_path / "results", tmp_path / "truth", InstanceSettings(0.3), label_kind="instances")
-    assert "threshold, smallest size and watershed change nothing" in " ".join(notes_of_ids)
+    assert "thresholds, smallest size and watershed change nothing" in " ".join(notes_of_ids)
     assert "change nothing" not in " ".join(notes)
     assert notes[-2].endswith("results/mask001.tif beside " + str(tmp_path / "truth/man_seg001.tif") + " and so on.")
     save(tmp_path / "truth" / "man_seg007.tif", CELLS)

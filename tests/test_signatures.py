@@ -13,10 +13,13 @@ import tensorflow as tf
 from helpers.nets import exported, loaded, noise
 from helpers.nets import net as any_net
 from PIL import Image
+from scipy import ndimage
 
 from keras_unet import export, image_io
 from keras_unet.export.client.protos import PredictionLog, to_array
 from keras_unet.export.components import connected_components
+from keras_unet.export.components import instances as instances_in_graph
+from keras_unet.instance_settings import InstanceSettings
 from keras_unet.instances import connected_components as by_opencv
 from keras_unet.instances import instances
 from keras_unet.tiling import predict
@@ -218,8 +221,45 @@ def test_objects_are_those_of_the_library(key, saved):
     for image, objects in zip(images, found, strict=True):
         answer = signatures["serving_default"](images=tf.constant(image[None]))["probabilities"].numpy()[0]
         cells = answer[..., 0] if model.num_classes == 1 else np.clip(1 - answer[..., 0], 0, 1)
-        np.testing.assert_array_equal(objects, instances(cells, 0.5, grow=1))
+        np.testing.assert_array_equal(objects, instances(cells, 0.5, expand=2))
     assert found.max() > 1
+
+
+FOUND_BY = {
+    "components": InstanceSettings(),
+    "no small ones, wide gaps": InstanceSettings(0.5, 20, expand=4),
+    "seeds": InstanceSettings(0.45, 5, seed_threshold=0.6),
+    "watershed": InstanceSettings(0.5, 10, True, 1.0),
+    "watershed, seeds": InstanceSettings(0.4, 3, True, 0.5, 0.6, 3),
+}
+
+
+@pytest.mark.parametrize("settings", FOUND_BY.values(), ids=FOUND_BY)
+def test_objects_of_the_graph_are_those_of_the_settings_pixel_for_pixel(settings):
+    find = tf.function(
+        partial(instances_in_graph, settings=settings), input_signature=[tf.TensorSpec((None, None))], autograph=False
+    )
+    random, counts = np.random.default_rng(1), []
+    for sigma, size in ((0, (1, 1)), (0, (1, 40)), (0.8, (40, 57)), (2, (64, 64)), (4, (90, 70))):
+        field = ndimage.gaussian_filter(random.standard_normal(size), sigma)
+        chance = (field - field.min()) / max(np.ptp(field), 1e-9)
+        for plane in (chance, np.round(chance * 8) / 8, np.round(chance), 0 * chance, 0 * chance + 1):
+            expected = settings.find(plane.astype(np.float32))
+            np.testing.assert_array_equal(find(plane.astype(np.float32)), expected)
+            counts.append(expected.max())
+    assert max(counts) > 5
+
+
+def test_the_signature_finds_objects_by_what_was_tuned_and_describes_it(tmp_path):
+    tuned = {"threshold": 0.45, "min_size": 4, "watershed": True, "depth": 0.5, "seed_threshold": 0.5, "expand": 3}
+    metadata = {"threshold": 0.9, "tuned": {**tuned, "seg": 0.7, "components_threshold": 0.9}}
+    folder = exported(net(channels=1), tile=TILE, metadata=metadata)
+    assert export.read_description(folder)["instances"] == tuned
+    served = loaded(folder).signatures
+    image = ndimage.gaussian_filter(noise(60, 50, dtype=np.float32), 2)[None, ..., None]
+    cells = np.clip(1 - served["serving_default"](images=image)["probabilities"].numpy()[0, ..., 0], 0, 1)
+    found = served["instances"](images=image)["instances"].numpy()[0]
+    np.testing.assert_array_equal(found, InstanceSettings(**tuned).find(cells))
 
 
 def test_no_images_have_no_objects(saved):
@@ -303,6 +343,7 @@ def test_precision_and_averaging_are_exported_and_the_error_is_stated(tmp_path):
         ({"averaging": "eight"}, "Expected averaging among none, flips, rotations, square. Received 'eight'."),
         ({"max_pixels": 0}, "Expected a whole number of at least 1 for max_pixels. Received 0."),
         ({"metadata": {"threshold": 1.5}}, "threshold"),
+        ({"metadata": {"tuned": {"threshold": 0.6, "seed_threshold": 0.5}}}, "Expected seed_threshold of at least"),
         ({"warm_up": [(512, 0)]}, "Expected a whole number of at least 1 for warm_up. Received 0."),
     ],
     ids=str,

@@ -1,4 +1,4 @@
-"""How objects are told apart, chosen by SEG on drawn images, and where the choice is found again."""
+"""How objects are found, chosen by SEG and DET on drawn images, and where the choice is found again."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,12 @@ from helpers.runs import tiny
 from helpers.stub_training import untrained
 
 from keras_unet.commands import segment
-from keras_unet.commands.models import export_details, validated_instances
+from keras_unet.commands.models import export_details, validated_instances, validated_merging
 from keras_unet.figures import JudgedImage, judge
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.training import ConfigError
 from keras_unet.training.run_folder import RunFolder
-from keras_unet.training.tuning import Tuned, save, tune
+from keras_unet.training.tuning import Merging, Tuned, save, save_merging, tune
 
 CELLS = np.zeros((24, 44), np.int32)
 CELLS[2:22, 2:22], CELLS[2:22, 23:43] = 1, 2
@@ -29,18 +29,16 @@ def test_a_threshold_that_parts_a_bridge_is_chosen_and_the_nearest_to_one_half_o
     chance = np.where(CELLS > 0, 0.9, 0.0)
     chance[2:22, 22] = 0.62  # as long as the cells, so that no waist is left for the watershed
     tuned = tune([image(chance)])
-    assert tuned.settings == InstanceSettings(threshold=0.65, min_size=0, watershed=False)
-    # Grown by a ring, 400 pixels become 22 x 22, but for the column between the cells, which only one can have
-    # (at its ends, as near to the one as to the other, it matters 2e-4).
-    assert tuned.seg == pytest.approx((400 / (22 * 21) + 400 / (22 * 22)) / 2, abs=2e-4)
-    assert tuned.components_threshold == 0.65
+    assert tuned.settings == InstanceSettings(threshold=0.65, expand=0)
+    assert tuned.settings.find(chance).tolist() == CELLS.tolist()
+    assert (tuned.seg, tuned.det, tuned.components_threshold) == (1, 1, 0.65)
 
 
 def test_the_watershed_is_chosen_where_no_threshold_parts_the_cells() -> None:
     chance = np.where(CELLS > 0, 0.9, 0.0)
     chance[11:13, 22] = 0.9
     tuned = tune([image(chance)])
-    assert tuned.settings == InstanceSettings(0.5, watershed=True, depth=1.0)
+    assert tuned.settings == InstanceSettings(0.5, watershed=True, depth=1.0, expand=0)
 
 
 def test_a_greater_depth_is_chosen_where_a_lesser_one_cuts_a_cell_in_pieces() -> None:
@@ -53,7 +51,7 @@ def test_a_greater_depth_is_chosen_where_a_lesser_one_cuts_a_cell_in_pieces() ->
     chance[12:16, 60:62] = 0.9
     tuned = tune([image(chance, labels)])
     assert InstanceSettings(0.5, watershed=True).find(chance).max() == 4
-    assert tuned.settings == InstanceSettings(0.5, watershed=True, depth=4.0)
+    assert (tuned.settings.watershed, tuned.settings.depth, tuned.settings.seed_threshold) == (True, 4.0, None)
 
 
 def test_the_smallest_size_drops_false_objects_and_keeps_every_true_one() -> None:
@@ -61,7 +59,21 @@ def test_the_smallest_size_drops_false_objects_and_keeps_every_true_one() -> Non
     labels = np.pad(CELLS, ((0, 20), (0, 0)))
     chance = np.where(labels > 0, 0.9, 0.0)
     chance[30:35, 4:10] = chance[30:35, 30:36] = 0.9
-    assert tune([image(chance, labels)]).settings == InstanceSettings(threshold=0.5, min_size=50, watershed=False)
+    tuned = tune([image(chance, labels)])
+    assert tuned.settings.min_size == 50
+    assert (tuned.seg, tuned.det) == (1, 1)
+
+
+def test_seeds_are_flooded_where_no_single_threshold_keeps_both_outline_and_gap() -> None:
+    """Cores of 0.95, rims of 0.35 and a broad valley of 0.25 between the cells, which belongs to them."""
+    labels = np.zeros((24, 44), np.int32)
+    labels[2:22, 2:22], labels[2:22, 22:42] = 1, 2
+    chance = np.where(labels > 0, 0.35, 0.0)
+    chance[6:18, 6:18] = chance[6:18, 26:38] = 0.95
+    chance[2:22, 19:25] = 0.25
+    tuned = tune([image(chance, labels)])
+    assert (tuned.settings.threshold, tuned.settings.seed_threshold) == (0.1, 0.3)
+    assert (tuned.seg, tuned.det) == (1, 1)
 
 
 def test_nothing_to_choose_by_is_told() -> None:
@@ -88,10 +100,10 @@ def test_a_run_that_was_never_tuned_keeps_the_threshold_of_its_training(tmp_path
 
 def test_the_choice_is_found_by_predict_and_the_threshold_for_components_by_export(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "run")
-    save(run, Tuned(InstanceSettings(0.35, 40, True, 4.0), 0.75, 0.9))
+    save(run, Tuned(InstanceSettings(0.35, 40, True, 4.0), 0.75, 0.95, 0.9))
     assert validated_instances(run.path) == InstanceSettings(0.35, 40, True, 4.0)
     metadata = export_details(run.path)["metadata"]
-    assert metadata["threshold"] == 0.9, "the exported graph has components alone"
+    assert metadata["threshold"] == 0.9
     assert InstanceSettings.validated(metadata) == InstanceSettings(0.35, 40, True, 4.0)
     assert metadata["objects"] == 7
     assert run.read_report()["validation"] == {"threshold": 0.8, "objects": 7}, "what training reported stays"
@@ -103,6 +115,15 @@ def test_components_asked_for_where_a_watershed_was_chosen_take_their_own_thresh
     assert InstanceSettings.validated(figures, watershed=False).threshold == 0.9
     assert InstanceSettings.validated(figures, watershed=False, threshold=0.2).threshold == 0.2
     assert InstanceSettings.validated(figures, watershed=None, min_size=7) == InstanceSettings(0.35, 7, True, 4.0)
+
+
+def test_seeds_thresholds_are_read_and_a_threshold_given_alone_is_a_single_one() -> None:
+    figures = {"tuned": {"threshold": 0.2, "seed_threshold": 0.8, "expand": 4, "components_threshold": 0.6}}
+    assert InstanceSettings.validated(figures) == InstanceSettings(0.2, seed_threshold=0.8, expand=4)
+    assert InstanceSettings.validated(figures, threshold=0.9) == InstanceSettings(0.9, expand=4)
+    assert InstanceSettings.validated(figures, watershed=False) == InstanceSettings(0.6, expand=4)
+    with pytest.raises(ValueError, match=r"Expected seed_threshold of at least the threshold 0.2.*Received 0.1"):
+        InstanceSettings.validated(figures, seed_threshold=0.1)
 
 
 def test_a_served_model_says_how_its_objects_are_told_apart() -> None:
@@ -122,11 +143,22 @@ def test_a_served_model_says_how_its_objects_are_told_apart() -> None:
     assert segment.validated_instances(Served({})) == InstanceSettings(0.5)
 
 
+def test_the_merge_threshold_is_found_by_predict_and_the_rest_of_the_report_stays(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    assert validated_merging(run.path) is None
+    save_merging(run, Merging(0.7, 0.02, 0.09), "square")
+    assert validated_merging(run.path) == 0.7
+    assert run.read_report()["validation"] == {"threshold": 0.8, "objects": 7}
+    assert run.read_report()["merging"]["averaging"] == "square"
+    save_merging(run, Merging(None, 0.09, 0.09))
+    assert validated_merging(run.path) is None
+
+
 def test_an_unfinished_run_cannot_be_tuned(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "run")
     run.report.unlink()
     with pytest.raises(ConfigError, match="Expected a finished run"):
-        save(run, Tuned(InstanceSettings(), 0.5, 0.5))
+        save(run, Tuned(InstanceSettings(), 0.5, 0.5, 0.5))
 
 
 def test_a_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: Path) -> None:
@@ -141,11 +173,11 @@ def test_a_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: Path) -> 
     chosen = json.loads((run / "report.json").read_text())["tuned"]
     done("evaluate", run, "--metrics", "cells", "--json", tmp_path / "a.json")
     told = json.loads((tmp_path / "a.json").read_text())
-    for name in ("threshold", "min_size", "watershed", "depth"):
+    for name in ("threshold", "min_size", "watershed", "depth", "seed_threshold", "expand"):
         assert told["figures"][name] == chosen[name]
     assert told["figures"]["seg"] == pytest.approx(chosen["seg"], abs=1e-4)
     said = done("export", run, tmp_path / "served")
-    assert f"Signature instances: components above {chosen['components_threshold']:g}, of any size." in said
+    assert f"Signature instances: {validated_instances(run).in_words()}." in said
     assert validated_instances(tmp_path / "served") == validated_instances(run)
     served = done("evaluate", tmp_path / "served", "--data", written(tmp_path), "--label-kind", "instances")
     assert f"at threshold {chosen['threshold']:g}" in served

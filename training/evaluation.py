@@ -1,4 +1,4 @@
-"""How good a model is on whole labelled images: per-class overlap, the challenges' errors, objects told apart."""
+"""How good a model is on whole labelled images: per-class overlap, the challenges' errors, objects."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from keras_unet import challenge
 from keras_unet.datasets import LabelledImages
 from keras_unet.figure_tables import format_table
 from keras_unet.figures import Figures, JudgedImage, Scope, chosen_metrics, figures, judge
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instance_settings import BORDER, InstanceSettings
 from keras_unet.truth import true_classes, true_objects
 
 __all__ = [
@@ -44,6 +44,8 @@ def evaluate(
     min_size: int = 0,
     watershed: bool = False,
     depth: float = 1.0,
+    seed_threshold: float | None = None,
+    expand: int = BORDER,
     metrics: Sequence[str] | None = None,
     tile: int | None = None,
 ) -> Figures:
@@ -56,8 +58,10 @@ def evaluate(
         threshold: Foreground probability of an object, for instances. None takes the one of 0.5, 0.6, 0.7, 0.8, 0.9
             and 0.95 with the best SEG: on validation images a choice, on test images a peek at the answer.
         min_size: Smallest object in pixels, for instances.
-        watershed: Whether objects that hang together are parted, for instances.
+        watershed: Whether touching objects are split, for instances.
         depth: Of the watershed, in pixels, see `InstanceSettings`.
+        seed_threshold: Upper threshold, above which objects are found before they are flooded, see `InstanceSettings`.
+        expand: Width in pixels of gaps between objects that are closed, see `InstanceSettings`.
         metrics: Names of `keras_unet.figures.METRICS` or `GROUPS`; None for the usual ones.
         tile: Input tile in pixels of a `UNet`; None for one that suits the memory.
 
@@ -71,7 +75,8 @@ def evaluate(
     Raises:
         ValueError: If the model does not fit the data, its probabilities do not, or a metric does not.
     """
-    settings = InstanceSettings(_THRESHOLDS[0] if threshold is None else threshold, min_size, watershed, depth)
+    first = _THRESHOLDS[0] if threshold is None else threshold
+    settings = InstanceSettings(first, min_size, watershed, depth, seed_threshold, expand)
     scope = scope_of(data, settings)
     chosen_metrics(metrics, scope)
     images = judge_all(model, data, tile)
@@ -87,7 +92,8 @@ def best_scope(images: Sequence[JudgedImage], scope: Scope) -> Scope:
     """The scope with the threshold of the best SEG, for instances; for classes as it is."""
     if scope.kind != "instances":
         return scope
-    choices = [replace(scope.instances, threshold=value) for value in _THRESHOLDS]
+    highest = scope.instances.seed_threshold or 1.0
+    choices = [replace(scope.instances, threshold=value) for value in _THRESHOLDS if value <= highest]
     return replace(scope, instances=max(choices, key=lambda choice: seg(images, choice) or 0.0))
 
 
@@ -104,7 +110,7 @@ def judge_all(model: Any, data: LabelledImages, tile: int | None = None) -> list
 
 
 def seg(images: Sequence[JudgedImage], settings: InstanceSettings) -> float | None:
-    """SEG of objects told apart by these settings; None if the truth has no object."""
+    """SEG of the objects that these settings find; None if the ground truth has no object."""
     if not any(image.objects.any() for image in images):
         return None
     found = [settings.find(image.cell) for image in images if image.cell is not None]

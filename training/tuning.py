@@ -1,27 +1,31 @@
-"""How objects are best told apart, chosen on the validation images of a finished run by SEG."""
+"""How objects are best found, chosen on the validation images of a finished run by the mean of SEG and DET."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import challenge
-from keras_unet.figures import JudgedImage
+from keras_unet.figures import JudgedImage, Scope, figures
 from keras_unet.files import write_text
 from keras_unet.instance_settings import InstanceSettings
+from keras_unet.region_merging import merged_map
 
 from .config import ConfigError
 from .run_folder import RunFolder, fold_folders
 
 # Of equally good thresholds the one nearest to one half is taken.
 THRESHOLDS = tuple(sorted((step / 20 for step in range(1, 20)), key=lambda value: abs(value - 0.5)))
+_PAIRS = tuple(combinations((step / 10 for step in range(1, 10)), 2))  # lower and upper threshold
 _DEPTHS = (1.0, 2.0, 4.0, 8.0)  # pixels
+_GAPS = (0, 1, 4)  # pixels, besides the default
 _PARTS_OF_AN_OBJECT = (1 / 32, 1 / 16, 1 / 8, 1 / 4)
-_DIGITS = 4  # of SEG; smaller differences are no reason to choose
+MERGE_THRESHOLDS = tuple(step / 20 for step in range(6, 20))
+_DIGITS = 4  # of the score; smaller differences are no reason to choose
 
 
 @dataclass(frozen=True)
@@ -29,22 +33,24 @@ class Tuned:
     """What was chosen.
 
     Args:
-        settings: How objects are told apart best.
+        settings: How objects are found best.
         seg: SEG of the images with these settings.
-        components_threshold: The best threshold for connected components, which is all that an exported graph has.
+        det: DET of the images with these settings.
+        components_threshold: The best single threshold for connected components.
     """
 
     settings: InstanceSettings
     seg: float
+    det: float
     components_threshold: float
 
 
 def tune(images: Sequence[JudgedImage]) -> Tuned:
-    """Choose the threshold for components and for watersheds of some depths, the best of them, then the smallest size.
+    """Choose how objects are found by (SEG + DET) / 2: SEG measures their outlines, DET false and missing ones.
 
-    SEG decides. It does not see false objects, so of settings with one SEG (to four digits) that with the fewest
-    objects without a counterpart in the truth is taken, and of those the simplest. Sizes are parts of the median
-    object.
+    One after the other: threshold and components or a watershed of some depth; an upper threshold for seeds, for
+    components and for the best depth; the width of gaps over which labels are expanded; the smallest size, a part of
+    the median object. Of settings with one score (to four digits) the simplest is taken.
 
     Args:
         images: Of two classes, with their objects.
@@ -52,22 +58,97 @@ def tune(images: Sequence[JudgedImage]) -> Tuned:
     Raises:
         ValueError: If there are more classes, or no object in any image.
     """
-    cells = [image.cell for image in images if image.cell is not None]
-    if len(cells) != len(images):
-        raise ValueError("Expected a run of two classes, whose foreground are the objects. Received more classes.")
-    truths = [image.objects for image in images]
-    sizes = np.concatenate([np.unique(ids[ids > 0], return_counts=True)[1] for ids in truths])
-    if sizes.size == 0:
-        raise ValueError("Expected validation images with at least one object. Received background alone.")
-    trials = [InstanceSettings(value) for value in THRESHOLDS]
-    trials += [InstanceSettings(value, 0, True, depth) for depth in _DEPTHS for value in THRESHOLDS]
-    scores = {trial: _score(trial, truths, cells) for trial in tqdm(trials, desc="tuning", disable=None)}
-    components = max(trials[: len(THRESHOLDS)], key=scores.__getitem__)
-    best = max(trials, key=scores.__getitem__)
-    smallest = sorted({round(part * float(np.median(sizes))) for part in _PARTS_OF_AN_OBJECT})
-    scores |= {trial: _score(trial, truths, cells) for trial in (replace(best, min_size=size) for size in smallest)}
-    best = max((trial for trial in scores if replace(trial, min_size=0) == best), key=scores.__getitem__)
-    return Tuned(best, scores[best][0], components.threshold)
+    trials = _Trials(images)
+    single = [InstanceSettings(value) for value in THRESHOLDS]
+    split = [InstanceSettings(value, 0, True, depth) for depth in _DEPTHS for value in THRESHOLDS]
+    components, best = trials.best(single), trials.best([*single, *split])
+    methods = dict.fromkeys([components, trials.best(split)])
+    best = trials.best([best, *(_flooded(method, pair) for method in methods for pair in _PAIRS)])
+    best = trials.best([best, *(replace(best, expand=gap) for gap in _GAPS)])
+    sizes = sorted({round(part * trials.median_size) for part in _PARTS_OF_AN_OBJECT})
+    best = trials.best([best, *(replace(best, min_size=size) for size in sizes)])
+    return Tuned(best, *trials.scores(best), components.threshold)
+
+
+def scores(images: Sequence[JudgedImage], settings: InstanceSettings) -> tuple[float, float]:
+    """SEG and DET of images with these settings; arguments and errors as `tune`."""
+    return _Trials(images).scores(settings)
+
+
+class _Trials:
+    """Scores of settings on images, each taken once."""
+
+    def __init__(self, images: Sequence[JudgedImage]) -> None:
+        self._cells = [image.cell for image in images if image.cell is not None]
+        if len(self._cells) != len(images):
+            raise ValueError("Expected a run of two classes, whose foreground are the objects. Received more classes.")
+        self._truths = [image.objects for image in images]
+        sizes = np.concatenate([np.unique(ids[ids > 0], return_counts=True)[1] for ids in self._truths])
+        if sizes.size == 0:
+            raise ValueError("Expected validation images with at least one object. Received background alone.")
+        self.median_size = float(np.median(sizes))
+        self._known: dict[InstanceSettings, tuple[float, float]] = {}
+
+    def scores(self, settings: InstanceSettings) -> tuple[float, float]:
+        """SEG and DET."""
+        if settings not in self._known:
+            found = [settings.find(cell) for cell in self._cells]
+            pair = challenge.seg_measure(self._truths, found), challenge.det_measure(self._truths, found)
+            self._known[settings] = float(pair[0]), float(pair[1])
+        return self._known[settings]
+
+    def best(self, trials: Iterable[InstanceSettings]) -> InstanceSettings:
+        """The first of those with the highest score."""
+        bar = tqdm(list(trials), desc="tuning", disable=None, leave=False)
+        return max(bar, key=lambda trial: round(sum(self.scores(trial)) / 2, _DIGITS))
+
+
+def _flooded(settings: InstanceSettings, pair: tuple[float, float]) -> InstanceSettings:
+    return replace(settings, threshold=pair[0], seed_threshold=pair[1])
+
+
+@dataclass(frozen=True)
+class Merging:
+    """How regions of membrane images are best merged.
+
+    Args:
+        merge_threshold: Of `keras_unet.region_merging.merge_regions`; None if the probabilities alone are better.
+        rand_error: Of the maps with merged regions.
+        rand_error_before: Of the probabilities alone.
+    """
+
+    merge_threshold: float | None
+    rand_error: float
+    rand_error_before: float
+
+
+def tune_merging(images: Sequence[JudgedImage], scope: Scope) -> Merging:
+    """Choose the merge threshold by the Rand error of the ISBI 2012 challenge over all images.
+
+    Args:
+        images: Of two classes, 1 the inside of cells.
+        scope: What they are judged by.
+
+    Raises:
+        ValueError: If there are more classes, or no cell in any image.
+    """
+    before = figures(images, scope, ["rand_error"])["rand_error"]
+    errors: dict[float | None, float] = {None: before}
+    for threshold in tqdm(MERGE_THRESHOLDS, desc="tuning", disable=None, leave=False):
+        merged = [replace(image, cell=merged_map(cell, threshold)) for image, cell in _cells_of(images)]
+        errors[threshold] = figures(merged, scope, ["rand_error"])["rand_error"]
+    best = min(errors, key=errors.__getitem__)
+    return Merging(best, errors[best], before)
+
+
+def save_merging(run: RunFolder, merging: Merging, averaging: str = "none") -> None:
+    """Write the merge threshold into the report of a run, where `predict --format isbi` finds it; errors as `save`."""
+    report = {**finished_report(run), "merging": {**asdict(merging), "averaging": averaging}}
+    write_text(run.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
+
+
+def _cells_of(images: Sequence[JudgedImage]) -> list[tuple[JudgedImage, Any]]:
+    return [(image, image.cell) for image in images if image.cell is not None]
 
 
 def save(run: RunFolder, tuned: Tuned, averaging: str = "none") -> None:
@@ -81,8 +162,8 @@ def save(run: RunFolder, tuned: Tuned, averaging: str = "none") -> None:
     Raises:
         ConfigError: If the run is unfinished.
     """
-    chosen = {**asdict(tuned.settings), "seg": tuned.seg, "components_threshold": tuned.components_threshold}
-    chosen["averaging"] = averaging
+    chosen = {**asdict(tuned.settings), "seg": tuned.seg, "det": tuned.det, "averaging": averaging}
+    chosen["components_threshold"] = tuned.components_threshold
     report = {**finished_report(run), "tuned": chosen}
     write_text(run.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
@@ -101,12 +182,3 @@ def finished_report(run: RunFolder) -> dict[str, Any]:
             f"Expected a finished run with its report.json. Received {str(run.path)!r}, an unfinished one."
         )
     return report
-
-
-def _score(
-    settings: InstanceSettings, truths: Sequence[NDArray[np.int32]], cells: Sequence[NDArray[np.float32]]
-) -> tuple[float, int]:
-    """SEG, and less for more objects without a counterpart."""
-    found = [settings.find(cell) for cell in cells]
-    extras = sum(challenge.detection_errors(*pair).extras for pair in zip(truths, found, strict=True))
-    return round(float(challenge.seg_measure(truths, found)), _DIGITS), -extras

@@ -6,7 +6,17 @@ from typing import Annotated, Any
 import typer
 
 from keras_unet.cli.mistakes import wrong_use
-from keras_unet.cli.option_types import Averaging, Depth, MinSize, Threshold, Tile, Watershed, objects_by
+from keras_unet.cli.option_types import (
+    Averaging,
+    Depth,
+    Expand,
+    MinSize,
+    SeedThreshold,
+    Threshold,
+    Tile,
+    Watershed,
+    objects_by,
+)
 from keras_unet.cli.tensorflow_start import import_tensorflow
 
 
@@ -51,6 +61,8 @@ def evaluate(
     min_size: MinSize = None,
     watershed: Watershed = None,
     depth: Depth = None,
+    seed_threshold: SeedThreshold = None,
+    expand: Expand = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     csv_file: Annotated[
@@ -71,7 +83,7 @@ def evaluate(
     if pictures is not None and truth is not None and pictures.resolve() in (model.resolve(), truth.resolve()):
         raise typer.BadParameter(f"Expected --pictures elsewhere than results and truth. Received {str(pictures)!r}.")
     reading: dict[str, Any] = {"label_kind": label_kind, "ignore_label": ignore_label}
-    objects = objects_by(threshold, min_size, watershed, depth)
+    objects = objects_by(threshold, min_size, watershed, depth, seed_threshold, expand)
     if truth is not None:
         given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
         _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
@@ -105,7 +117,7 @@ def tune(
     tile: Tile = None,
     averaging: Averaging = "none",
 ) -> None:
-    """Choose threshold, smallest size and components or watershed on a run's validation images, by SEG."""
+    """Choose how objects are found by (SEG + DET) / 2, or of EM slices how regions are merged, by Rand error."""
     import_tensorflow()
     from keras_unet.commands.evaluation import tune_run
 

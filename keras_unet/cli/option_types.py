@@ -41,17 +41,36 @@ Watershed = Annotated[
     bool | None,
     typer.Option(
         "--watershed/--components",
-        help="Part objects that hang together, or do not; by default components, or as tuned.",
+        help="Split touching objects, or do not; by default components, or as tuned.",
         show_default=False,
     ),
 ]
 Depth = Annotated[
     float | None,
     typer.Option(
-        help="How much wider than its waist a part must be to be parted from it by --watershed, in pixels; by default "
-        "1, or as tuned. More for large objects.",
+        help="How much wider than its waist a part must be to be split off by --watershed, in pixels (the h of "
+        "h-maxima); by default 1, or as tuned. More for large objects.",
         min=0.001,
         callback=finite,
+        metavar="PIXELS",
+    ),
+]
+SeedThreshold = Annotated[
+    float | None,
+    typer.Option(
+        help="Objects are found above this upper threshold, then flooded down to --threshold; by default there is "
+        "one threshold, or as tuned.",
+        min=0,
+        max=1,
+        callback=finite,
+    ),
+]
+Expand = Annotated[
+    int | None,
+    typer.Option(
+        help="Gaps between two objects up to this width go to the nearer one; by default 2, the separation border of "
+        "training, or as tuned. 0 for none.",
+        min=0,
         metavar="PIXELS",
     ),
 ]
@@ -69,10 +88,26 @@ ModelPath = Annotated[
 
 
 def objects_by(
-    threshold: float | None, min_size: int | None, watershed: bool | None, depth: float | None
+    threshold: float | None,
+    min_size: int | None,
+    watershed: bool | None,
+    depth: float | None,
+    seed_threshold: float | None,
+    expand: int | None,
 ) -> dict[str, Any]:
     """Arguments of `InstanceSettings` by those of the command line; a depth asks for the watershed."""
     if depth is not None and watershed is False:
         raise typer.BadParameter("Expected --depth without --components, which have none. Received both.")
+    if threshold is not None and seed_threshold is not None and seed_threshold < threshold:
+        raise typer.BadParameter(
+            f"Expected --seed-threshold of at least --threshold {threshold:g}. Received {seed_threshold:g}."
+        )
     watershed = True if depth is not None else watershed
-    return {"threshold": threshold, "min_size": min_size, "watershed": watershed, "depth": depth}
+    return {
+        "threshold": threshold,
+        "min_size": min_size,
+        "watershed": watershed,
+        "depth": depth,
+        "seed_threshold": seed_threshold,
+        "expand": expand,
+    }

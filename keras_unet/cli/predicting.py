@@ -10,8 +10,10 @@ from keras_unet.cli.mistakes import wrong_use
 from keras_unet.cli.option_types import (
     Averaging,
     Depth,
+    Expand,
     MinSize,
     ModelPath,
+    SeedThreshold,
     Threshold,
     Tile,
     Watershed,
@@ -30,6 +32,17 @@ def predict(
     min_size: MinSize = None,
     watershed: Watershed = None,
     depth: Depth = None,
+    seed_threshold: SeedThreshold = None,
+    expand: Expand = None,
+    of_class: Annotated[
+        str | None,
+        typer.Option(
+            "--class",
+            help="With --instances: name or number of the class whose objects are numbered; by default all but "
+            "background.",
+            metavar="CLASS",
+        ),
+    ] = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     stream: Annotated[
@@ -46,6 +59,16 @@ def predict(
             "probabilities, or ctc, a mask of numbered objects per frame.",
         ),
     ] = None,
+    merge_threshold: Annotated[
+        float | None,
+        typer.Option(
+            help="With --format isbi: regions with less mean boundary probability between them are merged, and lines "
+            "drawn between the others; by default as tuned, or probabilities alone.",
+            min=0,
+            max=1,
+            callback=finite,
+        ),
+    ] = None,
     pyramid_level: Annotated[
         int | None, typer.Option("--level", help="With --stream: level of a pyramid, 0 the largest.", min=0)
     ] = None,
@@ -56,9 +79,13 @@ def predict(
 ) -> None:
     """Segment images of any size: labels, probabilities and a coloured overlay for each; one of them with --stream."""
     challenge = file_format if file_format in ("isbi", "ctc") else None
-    _check_challenge_options(challenge, stream, instances)
+    _check_challenge_options(challenge, stream, instances, merge_threshold)
+    if of_class is not None and challenge:
+        raise typer.BadParameter(f"Expected --format {challenge}, of two classes, without --class. Received both.")
+    if of_class is not None and not instances:
+        raise typer.BadParameter("Expected --instances with --class. Received --class alone.")
     instances = instances or challenge == "ctc"
-    objects = _checked_objects(instances, threshold, min_size, watershed, depth)
+    objects = _checked_objects(instances, threshold, min_size, watershed, depth, seed_threshold, expand)
     streamed = None if challenge else file_format
     given = {"--output": output, "--format": streamed, "--level": pyramid_level, "--overwrite": overwrite or None}
     _check_streaming_options(stream, instances, [option for option, value in given.items() if value is not None])
@@ -80,8 +107,10 @@ def predict(
         for path in results:
             typer.echo(path)
         return
-    from keras_unet.commands.models import open_model, validated_instances
+    from keras_unet.commands.models import class_number, open_model, validated_instances, validated_merging
     from keras_unet.commands.prediction import predict_files
+
+    number = None if of_class is None else class_number(model, of_class)
 
     net = open_model(model, tile, averaging)
     settings = validated_instances(model, **objects) if instances else None
@@ -89,9 +118,10 @@ def predict(
     if challenge:
         from keras_unet.commands.challenge_results import write_ctc, write_isbi
 
-        written = write_isbi(net, images, out) if settings is None else write_ctc(net, images, out, settings)
+        merging = validated_merging(model) if merge_threshold is None else merge_threshold
+        written = write_isbi(net, images, out, merging) if settings is None else write_ctc(net, images, out, settings)
     else:
-        written = predict_files(net, images, out, settings)
+        written = predict_files(net, images, out, settings, number)
     for path in written:
         typer.echo(path)
 
@@ -107,6 +137,8 @@ def segment(
     min_size: MinSize = None,
     watershed: Watershed = None,
     depth: Depth = None,
+    seed_threshold: SeedThreshold = None,
+    expand: Expand = None,
     timeout: Annotated[float, typer.Option(help="Seconds to wait for an answer.", min=0.001, callback=finite)] = 60.0,
     retries: Annotated[int, typer.Option(help="Further attempts if the server is busy or away.", min=0)] = 4,
     concurrency: Annotated[int, typer.Option(help="The most requests at a time.", min=1)] = 4,
@@ -119,7 +151,7 @@ def segment(
     ] = None,
 ) -> None:
     """Segment images on a server: labels, foreground probabilities and a coloured overlay for each."""
-    objects = _checked_objects(instances, threshold, min_size, watershed, depth)
+    objects = _checked_objects(instances, threshold, min_size, watershed, depth, seed_threshold, expand)
     with wrong_use():
         sent = dict(_header(header) for header in headers or [])
     from keras_unet.commands.segment import segment_files, validated_instances
@@ -181,17 +213,24 @@ def export(
 
 
 def _checked_objects(
-    instances: bool, threshold: float | None, min_size: int | None, watershed: bool | None, depth: float | None
+    instances: bool,
+    threshold: float | None,
+    min_size: int | None,
+    watershed: bool | None,
+    depth: float | None,
+    seed_threshold: float | None,
+    expand: int | None,
 ) -> dict[str, Any]:
     """Arguments of `InstanceSettings`; refused without --instances."""
     method = "--watershed" if watershed else "--components"
     options = {"--threshold": threshold, "--min-size": min_size, method: watershed, "--depth": depth}
+    options |= {"--seed-threshold": seed_threshold, "--expand": expand}
     given = [option for option, value in options.items() if value is not None]
     if given and not instances:
         raise typer.BadParameter(
             f"Expected --instances with {given[0]}, which is about objects. Received {given[0]} alone."
         )
-    return objects_by(threshold, min_size, watershed, depth)
+    return objects_by(threshold, min_size, watershed, depth, seed_threshold, expand)
 
 
 def _tell_objects(settings: Any) -> None:
@@ -206,7 +245,11 @@ def _check_streaming_options(stream: bool, instances: bool, given: list[str]) ->
         raise typer.BadParameter(f"Expected --stream with {given[0]}. Received {given[0]} alone.")
 
 
-def _check_challenge_options(challenge: str | None, stream: bool, instances: bool) -> None:
+def _check_challenge_options(
+    challenge: str | None, stream: bool, instances: bool, merge_threshold: float | None
+) -> None:
+    if merge_threshold is not None and challenge != "isbi":
+        raise typer.BadParameter("Expected --format isbi with --merge-threshold. Received --merge-threshold alone.")
     if challenge and stream:
         raise typer.BadParameter(f"Expected --format {challenge} without --stream. Received both.")
     if challenge == "isbi" and instances:

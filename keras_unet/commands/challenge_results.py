@@ -16,11 +16,14 @@ from keras_unet.commands.models import Segmenter
 from keras_unet.commands.prediction import foreground
 from keras_unet.commands.value_range import check_range
 from keras_unet.instance_settings import InstanceSettings
+from keras_unet.region_merging import merged_map
 
 STACK_NAME = "result-volume.tif"
 
 
-def write_isbi(segment: Segmenter, paths: Sequence[Path], out: Path) -> Iterator[Path]:
+def write_isbi(
+    segment: Segmenter, paths: Sequence[Path], out: Path, merge_threshold: float | None = None
+) -> Iterator[Path]:
     """Segment slices into one stack for the ISBI 2012 EM challenge, see `keras_unet.challenge.write_em_stack`.
 
     Nothing is written unless every slice could be segmented.
@@ -30,6 +33,8 @@ def write_isbi(segment: Segmenter, paths: Sequence[Path], out: Path) -> Iterator
         paths: Stacks, files and folders of slices; slices go by the order of the paths, of the names in a folder
             (`slice2` before `slice10`), of the pages in a file.
         out: Folder for `result-volume.tif`, made if need be.
+        merge_threshold: Regions are merged by it and the lines between them made 0, see
+            `keras_unet.region_merging.merged_map`; None to leave the probabilities as they are.
 
     Yields:
         The path of the stack.
@@ -45,7 +50,10 @@ def write_isbi(segment: Segmenter, paths: Sequence[Path], out: Path) -> Iterator
         check_range(file, pages, segment.value_range)
     slices = [(file, page) for file, pages in stacks.items() for page in pages]
     bar = tqdm(slices, unit="slice", desc="segmenting", disable=None)
-    yield write_em_stack(out / STACK_NAME, np.stack([_cell(segment, file, page) for file, page in bar]))
+    cells = (_cell(segment, file, page) for file, page in bar)
+    if merge_threshold is not None:
+        cells = (merged_map(cell, merge_threshold) for cell in cells)
+    yield write_em_stack(out / STACK_NAME, np.stack(list(cells)))
 
 
 def write_ctc(segment: Segmenter, paths: Sequence[Path], out: Path, settings: InstanceSettings) -> Iterator[Path]:

@@ -91,7 +91,7 @@ def compare(
     what = "object ids" if has_ids else "probabilities" if scope.probabilities else "classes"
     notes = [meaning.note, f"Results are read as {what}: {images[0].name} beside {pairs[0].truth_name} and so on."]
     if has_ids and settings != InstanceSettings():
-        notes.append("Object ids tell objects apart themselves: threshold, smallest size and watershed change nothing.")
+        notes.append("Object ids are taken as they are: thresholds, smallest size and watershed change nothing.")
     spare = _count(found) - len(images)
     if spare:
         notes.append(f"{spare} of {_count(found)} results have no truth and are left out.")

@@ -13,7 +13,7 @@ from keras_unet.commands.prediction import foreground
 from keras_unet.commands.result_pictures import numbered_alike
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.instances import connected_components, grow_instances, instances, separated_pairs
+from keras_unet.instances import connected_components, separated_pairs
 from keras_unet.training.run_folder import RunFolder
 from keras_unet.unet import load_model
 
@@ -55,8 +55,7 @@ def run_demo(out: Path, *, seed: int = 0, steps: int | None = None, overwrite: b
     print(f"\nSegmenting an unseen image of {UNSEEN_SIZE} x {UNSEEN_SIZE} pixels with {version}")
     unseen = synthetic(1, UNSEEN_SIZE, seed=_UNSEEN_SEED + seed)[0]
     probability = foreground(open_model(version)(unseen.image))
-    # The threshold that told the cells of the validation images apart best.
-    found = instances(probability, validated_instances(version).threshold, _MIN_SIZE, grow=1)
+    found = validated_instances(version, min_size=_MIN_SIZE).find(probability)
     figures = _figures(unseen, found)
     _write(out, unseen, probability, found)
     _tell(out, version, figures)
@@ -80,7 +79,7 @@ def _train(config: training.Config, out: Path, overwrite: bool) -> None:
 def threshold_and_components(image: NDArray[Any]) -> NDArray[np.int32]:
     """What there was before: Otsu's threshold on the raw image, and its connected components."""
     _, mask = cv2.threshold(image[..., 0], 0, 1, cv2.THRESH_BINARY + cv2.THRESH_OTSU)
-    return grow_instances(connected_components(mask), 1)
+    return connected_components(mask)
 
 
 def _figures(unseen: Sample, found: NDArray[np.int32]) -> dict[str, float]:

@@ -96,7 +96,9 @@ def report(
 
 
 def tune_run(path: Path, tile: int | None, averaging: str) -> str:
-    """Choose how objects are told apart on a run's validation images, and write it into the run's report.
+    """Choose how objects are found on a run's validation images, and write it into the run's report.
+
+    Of a run on EM slices (`isbi2012`) the merge threshold is chosen instead, by the Rand error.
 
     Returns:
         What was chosen, in sentences.
@@ -107,22 +109,49 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     """
     from keras_unet.commands.models import validated_instances
     from keras_unet.training import tuning
-    from keras_unet.training.evaluation import seg, unlearnt, validation_sets
+    from keras_unet.training.evaluation import unlearnt, validation_sets
     from keras_unet.training.run_folder import RunFolder
 
     run = RunFolder(path)
     tuning.finished_report(run)
+    if run.read_config().data.name == "isbi2012":
+        return _tune_merging(path, tile, averaging)
     before = validated_instances(path)
     images, scope = judge_model(path, validation_sets(path), {}, None, tile, averaging)
     tuned = tuning.tune(images)
+    seg_before, det_before = tuning.scores(images, before)
     tuning.save(run, tuned, averaging)
     averaged = "" if averaging == "none" else f" Give them --averaging {averaging} too, with which it was chosen."
     return "\n".join(
         [
-            f"before  {before.in_words()}: SEG {seg(images, before):.4f}",
-            f"tuned   {tuned.settings.in_words()}: SEG {tuned.seg:.4f}",
+            f"before  {before.in_words()}: SEG {seg_before:.4f}, DET {det_before:.4f}",
+            f"tuned   {tuned.settings.in_words()}: SEG {tuned.seg:.4f}, DET {tuned.det:.4f}",
             f"Chosen on these {len(images)} validation images: on others expect less.",
             *unlearnt(figures(images, scope, ["iou"])),
             f"Written to {run.report}; predict --instances, evaluate and export take it from there.{averaged}",
+        ]
+    )
+
+
+def _tune_merging(path: Path, tile: int | None, averaging: str) -> str:
+    """Choose the merge threshold of a run on membranes; arguments, answer and errors as `tune_run`."""
+    from keras_unet.training import tuning
+    from keras_unet.training.evaluation import unlearnt, validation_data
+    from keras_unet.training.run_folder import RunFolder
+
+    run = RunFolder(path)
+    images, scope = judge_model(path, validation_data(path), {}, ["rand_error"], tile, averaging)
+    merging = tuning.tune_merging(images, scope)
+    tuning.save_merging(run, merging, averaging)
+    chosen = merging.merge_threshold
+    method = "no regions merged" if chosen is None else f"regions merged below a mean boundary of {chosen:g}"
+    averaged = "" if averaging == "none" else f" Give it --averaging {averaging} too, with which it was chosen."
+    return "\n".join(
+        [
+            f"before  probabilities alone: Rand error {merging.rand_error_before:.4f}",
+            f"tuned   {method}: Rand error {merging.rand_error:.4f}",
+            f"Chosen on these {len(images)} validation images: on others expect less.",
+            *unlearnt(figures(images, scope, ["iou"])),
+            f"Written to {run.report}; predict --format isbi takes it from there.{averaged}",
         ]
     )

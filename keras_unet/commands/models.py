@@ -53,6 +53,42 @@ def validated_instances(path: Path, **given: Any) -> InstanceSettings:
     return InstanceSettings.validated(read_description(exported).get("metadata") or {}, **given)
 
 
+def class_number(path: Path, wanted: str) -> int:
+    """The number of a class that is given by its name or number, background left out.
+
+    Args:
+        path: As for `open_model`; a bare `.keras` file has no names.
+        wanted: A name or a number.
+
+    Raises:
+        ValueError: If there is no such class.
+    """
+    exported = exported_version(path)
+    if exported is None:
+        from keras_unet.unet import load_model
+
+        names = run_report(path).get("classes") or [
+            str(number) for number in range(max(load_model(path).num_classes, 2))
+        ]
+    else:
+        from keras_unet.export import read_description
+
+        names = read_description(exported)["class_names"]
+    objects = list(names)[1:]
+    if wanted in objects:
+        return objects.index(wanted) + 1
+    if wanted.isdecimal() and 1 <= int(wanted) <= len(objects):
+        return int(wanted)
+    listed = ", ".join(f"{name} ({number})" for number, name in enumerate(objects, 1))
+    raise ValueError(f"Expected --class among {listed}. Received {wanted!r}.")
+
+
+def validated_merging(path: Path) -> float | None:
+    """The merge threshold that `tune` chose for a run on membranes; None where there is none."""
+    chosen = (run_report(path).get("merging") or {}).get("merge_threshold")
+    return None if chosen is None else float(chosen)
+
+
 def export_details(path: Path) -> dict[str, Any]:
     """Class names and validation figures of a run, as `keras_unet.export.save` takes them; empty for a bare file."""
     report = run_report(path)
@@ -60,7 +96,7 @@ def export_details(path: Path) -> dict[str, Any]:
 
 
 def _object_figures(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Validation figures of a report, with what `tune` chose; `threshold` is the one for components."""
+    """Validation metrics of a report, with what `tune` chose; `threshold` is the one for components."""
     figures, tuned = report.get("validation") or {}, report.get("tuned")
     return figures if tuned is None else {**figures, "threshold": tuned["components_threshold"], "tuned": tuned}
 
@@ -75,14 +111,9 @@ def proof_in_words(description: dict[str, Any]) -> str:
     ]
     if "difference_to_float32" in proof:
         lines.append(f"Largest difference from float32: {proof['difference_to_float32']:.1e}.")
-    threshold, tuned = description["metadata"].get("threshold"), description["metadata"].get("tuned") or {}
-    if threshold is not None:
-        lines.append(f"Signature instances: components above {threshold:g}, of any size.")
-    if tuned.get("watershed") or tuned.get("min_size"):
-        lines.append(
-            f"Tuned: {InstanceSettings.validated({'tuned': tuned}).in_words()}; `segment` and `predict` do this."
-        )
-    if threshold is None:
+    if description["instances"] is not None:
+        lines.append(f"Signature instances: {InstanceSettings(**description['instances']).in_words()}.")
+    else:
         lines.append("No signature instances: training validated no threshold for objects, as labels had no numbers.")
     if not description["tiled_equals_one_pass"]:
         lines.append("The net has global operations: its tiles do not equal one pass exactly.")

@@ -17,7 +17,11 @@ from keras_unet.instance_settings import InstanceSettings
 
 
 def predict_files(
-    segment: Segmenter, paths: Sequence[Path], out: Path, settings: InstanceSettings | None = None
+    segment: Segmenter,
+    paths: Sequence[Path],
+    out: Path,
+    settings: InstanceSettings | None = None,
+    of_class: int | None = None,
 ) -> Iterator[Path]:
     """Segment image files, one after the other; with `settings` the number of objects of each is printed.
 
@@ -30,7 +34,8 @@ def predict_files(
         segment: From `open_model`.
         paths: Files and folders.
         out: Folder for the results, made if need be.
-        settings: How to tell objects apart; None for classes alone.
+        settings: How to find objects; None for classes alone.
+        of_class: Class of the objects; None for anything but background.
 
     Yields:
         Paths of the files written.
@@ -48,14 +53,17 @@ def predict_files(
                 except ValueError as error:
                     raise ValueError(f"{file}: {error}") from error
                 labels, planes = most_probable(probabilities), {"probabilities.tif": probabilities}
-                yield from write_results(out / stem, page, labels, foreground(probabilities), planes, settings)
+                cell = foreground(probabilities, of_class)
+                yield from write_results(out / stem, page, labels, cell, planes, settings)
     failures.check()
 
 
-def foreground(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Probability of anything but background: `(height, width)` from `(height, width, classes)`."""
+def foreground(probabilities: NDArray[np.float32], of_class: int | None = None) -> NDArray[np.float32]:
+    """Probability of a class, or else of anything but background: `(height, width)` from `(height, width, classes)`."""
     if probabilities.shape[-1] == 1:
         return np.asarray(probabilities[..., 0])
+    if of_class is not None:
+        return np.asarray(probabilities[..., of_class])
     return np.asarray(np.clip(1.0 - probabilities[..., 0], 0.0, 1.0))
 
 

@@ -16,6 +16,7 @@ from keras_unet.challenge import mask_names, seg_measure, seg_of_sequence, write
 from keras_unet.commands.challenge_results import mask_files, write_ctc, write_isbi
 from keras_unet.commands.models import Segmenter
 from keras_unet.instance_settings import InstanceSettings
+from keras_unet.region_merging import merged_map
 
 Pixels = NDArray[Any]
 
@@ -80,6 +81,21 @@ def test_slices_go_by_number_and_page(tmp_path: Path) -> None:
     tifffile.imwrite(tmp_path / "a-stack.tif", images[2:], photometric="minisblack")
     (path,) = write_isbi(bright_is_cell(), [folder, tmp_path / "a-stack.tif"], out)
     np.testing.assert_array_equal(np.round(tifffile.imread(path) * 255), images)
+
+
+def test_slices_are_written_with_lines_between_merged_regions(tmp_path: Path) -> None:
+    """Two cells; their membrane has a gap, which joins them above any threshold of the probabilities."""
+    pixels = np.zeros((2, 48, 96), np.uint8)
+    pixels[:, 3:-3, 3:-3] = 255
+    pixels[:, :, 47:50] = 0
+    pixels[:, 21:27, 47:50] = 255
+    tifffile.imwrite(tmp_path / "slices.tif", pixels, photometric="minisblack")
+    (path,) = write_isbi(bright_is_cell(), [tmp_path / "slices.tif"], tmp_path, 0.5)
+    written, truth = tifffile.imread(path), pixels > 0
+    truth[:, 21:27, 47:50] = False
+    assert ku.challenge.rand_error(truth, pixels / 255) > 0.2
+    assert ku.challenge.rand_error(truth, written) < 0.01
+    np.testing.assert_array_equal(written, np.stack([merged_map(one / np.float32(255), 0.5) for one in pixels]))
 
 
 def test_slices_of_several_sizes_leave_no_stack(tmp_path: Path) -> None:

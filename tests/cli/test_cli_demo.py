@@ -51,7 +51,7 @@ def test_demo_counts_the_cells_that_the_exported_net_sees_and_goes_on_where_it_w
     unseen, found = image_io.read_image(out / "unseen.png"), image_io.read_labels(out / "instances.tif")
     segment = loaded(out / "models" / "cells" / "1").signatures["serving_default"]
     probability = 1 - segment(images=unseen[None].astype("float32"))["probabilities"].numpy()[0, ..., 0]
-    assert (found == instances(probability, 0.52, 60, grow=1)).all()
+    assert (found == instances(probability, 0.52, 60, expand=2)).all()
     assert f"Counted {found.max()} cells of 60 pixels or more" in printed
     assert re.search(r"Of [1-9]\d* pairs of touching cells, [\d.]+% were told apart", printed)
     assert "overlay.png" in printed

@@ -1,5 +1,6 @@
 """`keras-unet predict` and `export`: the files they leave, and what is wrong with an image, a model or a folder."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,14 @@ import pytest
 import tifffile
 from helpers.command_line import mistake, run
 from helpers.nets import load_once, skip_the_graph, skip_the_proof
+from helpers.runs import tiny
 from PIL import Image
 
 import keras_unet as ku
 from keras_unet import image_io
+from keras_unet.commands.models import class_number
+from keras_unet.instance_settings import InstanceSettings
+from keras_unet.training.run_folder import RunFolder
 
 
 def test_predict_writes_labels_probabilities_overlay_and_instances(net: Path, tmp_path: Path) -> None:
@@ -26,6 +31,30 @@ def test_predict_writes_labels_probabilities_overlay_and_instances(net: Path, tm
     probabilities = tifffile.imread(out / "one_probabilities.tif")
     np.testing.assert_allclose(np.moveaxis(probabilities, 0, -1), ku.predict(load_once(net), image), atol=1e-5)
     np.testing.assert_array_equal(image_io.read_labels(out / "one_labels.png"), probabilities.argmax(axis=0))
+
+
+def test_objects_of_one_class_are_numbered_and_a_class_that_is_none_is_refused(tmp_path: Path) -> None:
+    model = ku.UNet((None, None, 1), num_classes=3, filters=2, depth=1)
+    model.save(tmp_path / "net.keras")
+    image = np.random.default_rng(2).integers(0, 255, (30, 40)).astype(np.uint8)
+    Image.fromarray(image).save(tmp_path / "a.png")
+    done = run("predict", "net.keras", "a.png", "--instances", "--class", "2", "--threshold", "0.3", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    chance = tifffile.imread(tmp_path / "predictions" / "a_probabilities.tif")[2]
+    found = image_io.read_labels(tmp_path / "predictions" / "a_instances.tif")
+    np.testing.assert_array_equal(found, InstanceSettings(0.3).find(chance))
+    sentence = mistake("predict", "net.keras", "a.png", "--instances", "--class", "axon", cwd=tmp_path)
+    assert "Expected --class among 1 (1), 2 (2). Received 'axon'." in sentence
+
+
+def test_a_class_is_found_by_its_name_or_number(tmp_path: Path) -> None:
+    run_folder = RunFolder(tmp_path / "run")
+    run_folder.open(tiny())
+    run_folder.report.write_text(json.dumps({"classes": ["background", "axon", "myelin"]}))
+    assert [class_number(run_folder.path, wanted) for wanted in ("axon", "myelin", "1", "2")] == [1, 2, 1, 2]
+    for wanted in ("background", "0", "3", "axons"):
+        with pytest.raises(ValueError, match=r"Expected --class among axon \(1\), myelin \(2\). Received"):
+            class_number(run_folder.path, wanted)
 
 
 def test_exported_model_predicts_what_the_keras_file_predicts(net: Path, tmp_path: Path) -> None:
@@ -76,7 +105,7 @@ def test_a_file_that_fails_does_not_keep_the_others_from_being_segmented(net: Pa
     told = [line for line in done.stderr.splitlines() if line.startswith("keras-unet: ")]
     assert "b.png: expected an image" in told[0]
     assert told[1] == "keras-unet: Expected to segment 3 files. Received 1 that could not be, told above."
-    assert "Objects are components above 0.5, from 0 pixels on." in done.stderr
+    assert "Objects are components above 0.5, from 0 pixels on, expanded over gaps of up to 2 pixels." in done.stderr
     assert {path.stem[0] for path in (tmp_path / "out").iterdir()} == {"a", "c"}
 
 

@@ -40,7 +40,7 @@ def check_results(out, printed, model, image, objects):
     foreground = image_io.read_image(out / "one_foreground.tif")[..., 0]
     np.testing.assert_allclose(foreground, 1 - expected[..., 0], rtol=0, atol=QUANTUM)
     if objects:
-        found = instances(foreground, 0.52, grow=1)  # the threshold in the description
+        found = instances(foreground, 0.52, expand=2)  # the threshold in the description
         np.testing.assert_array_equal(image_io.read_labels(out / "one_instances.tif"), found)
 
 

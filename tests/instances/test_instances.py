@@ -1,16 +1,23 @@
-"""Objects from probabilities: components, small objects, growing, and holes."""
+"""Objects from probabilities: components, small objects, flooding, and holes."""
 
 import math
 
 import numpy as np
 import pytest
 from helpers.drawings import draw
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from keras_unet.instances import connected_components, fill_holes, grow_instances, instances, watershed_instances
+from keras_unet.instances import (
+    connected_components,
+    drop_small,
+    fill_holes,
+    flood_down,
+    instances,
+    watershed_instances,
+)
 
 
 def partition(labels):
@@ -39,7 +46,7 @@ def test_small_objects_go_and_ids_stay_without_gaps():
 
 
 def test_nothing_above_the_threshold_is_no_object():
-    assert not instances(np.zeros((3, 4)), min_size=2, grow=2).any()
+    assert not instances(np.zeros((3, 4)), min_size=2, expand=2).any()
 
 
 @given(arrays(np.bool_, (9, 7)))
@@ -52,45 +59,51 @@ def test_components_are_those_of_scikit_image(mask):
 
 def test_memory_order_does_not_matter():
     mask = np.random.default_rng(0).random((30, 20)) > 0.4
-    assert partition(instances(np.asfortranarray(mask), grow=1)) == partition(instances(mask, grow=1))
+    assert partition(instances(np.asfortranarray(mask), expand=2)) == partition(instances(mask, expand=2))
 
 
-def test_growing_gives_a_gap_to_the_cell_on_its_right_or_below():
-    # That cell owned it: a separation border is cut where a pixel's left or upper neighbour is another cell.
-    assert grow_instances(draw("111.22 111.22 111.22"), 1).tolist() == draw("111222 111222 111222").tolist()
-    assert grow_instances(draw("333 ... 444 444"), 1).tolist() == draw("333 444 444 444").tolist()
-    assert grow_instances(draw("1..2 1..2"), 1).tolist() == draw("1122 1122").tolist()
+@given(arrays(np.int32, (7, 9), elements=st.integers(0, 5)), st.integers(0, 4))
+def test_objects_that_are_kept_are_numbered_by_their_first_pixel(labels, min_size):
+    kept = drop_small(labels, min_size)
+    sizes = {one: np.count_nonzero(labels == one) for one in np.unique(labels[labels > 0])}
+    assert partition(kept) == {
+        frozenset(map(tuple, np.argwhere(labels == one))) for one, size in sizes.items() if size >= min_size
+    }
+    firsts = [np.flatnonzero(kept == one)[0] for one in range(1, kept.max() + 1)]
+    assert firsts == sorted(firsts)
 
 
-def test_growing_does_not_merge_and_keeps_object_pixels():
-    labels = draw("1...2 ..... 3....")
-    grown = grow_instances(labels, 5)
-    assert (grown[labels > 0] == labels[labels > 0]).all()
-    assert set(np.unique(grown)) == {1, 2, 3}
+# Flooding to a lower threshold
 
 
-def test_growing_by_one_reaches_the_eight_neighbours_and_the_image_border():
-    assert grow_instances(draw("..... ..... ..7.. ....."), 1).tolist() == draw("..... .777. .777. .777.").tolist()
-    assert grow_instances(draw("1... ...."), 1).tolist() == draw("11.. 11..").tolist()
+def test_seeds_are_flooded_down_to_the_lower_threshold_and_meet_in_the_valley():
+    chance = np.array([[0.1, 0.4, 0.9, 0.6, 0.3, 0.5, 0.9, 0.4, 0.1]])
+    assert flood_down([[0, 0, 1, 0, 0, 0, 2, 0, 0]], chance, 0.2).tolist() == [[0, 1, 1, 1, 1, 2, 2, 2, 0]]
+    assert flood_down([[0, 0, 1, 0, 0, 0, 2, 0, 0]], chance, 0.45).tolist() == [[0, 0, 1, 1, 0, 2, 2, 0, 0]]
 
 
-@given(arrays(np.int32, (9, 11), elements=st.sampled_from([0] * 9 + [1, 2])), st.integers(0, 4))
-def test_growing_covers_what_scikit_image_covers(labels, grow):
+@given(arrays(np.float32, (9, 11), elements=st.sampled_from([0.125, 0.25, 0.5, 0.75, 1.0])))
+def test_flooding_covers_what_hysteresis_thresholding_covers(chance):
+    filters = pytest.importorskip("skimage.filters")
+    seeds = connected_components(chance > 0.6)
+    flooded = flood_down(seeds, chance, 0.2)
+    # scikit-image joins diagonal neighbours as well, so that it covers more.
+    assert (flooded[seeds > 0] == seeds[seeds > 0]).all()
+    components = connected_components(chance > 0.2)
+    with_seed = np.isin(components, np.unique(components[seeds > 0])) & (components > 0)
+    assert ((flooded > 0) == with_seed).all()
+    assert not (with_seed & ~filters.apply_hysteresis_threshold(chance, 0.2, 0.6)).any()
+    assert all(connected_components(flooded == one).max() == 1 for one in range(1, seeds.max() + 1))
+
+
+def test_flooding_over_distinct_levels_is_that_of_scikit_image():
     segmentation = pytest.importorskip("skimage.segmentation")
-    # Rounded distances up to `grow` are true ones below `grow` + 0.5, never met by square roots of integers.
-    expected = segmentation.expand_labels(labels, grow + 0.499)
-    assert ((grow_instances(labels, grow) > 0) == (expected > 0)).all()
-
-
-@given(arrays(np.int32, (6, 7), elements=st.sampled_from([0] * 6 + [1, 2, 3])), st.integers(1, 3))
-@settings(max_examples=50)
-def test_every_grown_pixel_has_the_id_of_a_nearest_object(labels, grow):
-    grown = grow_instances(labels, grow)
-    objects = np.argwhere(labels)
-    for pixel in np.argwhere((labels == 0) & (grown > 0)):
-        distances = [round(math.dist(pixel, one)) for one in objects]
-        nearest = objects[np.array(distances) == min(distances)]
-        assert grown[tuple(pixel)] in {labels[tuple(one)] for one in nearest}
+    random = np.random.default_rng(3)
+    for _ in range(20):
+        chance = (random.permutation(30) + 2).reshape(5, 6) / 32
+        seeds = connected_components(chance > 0.8)
+        expected = segmentation.watershed(-chance, seeds, mask=chance > 0.3)
+        assert (flood_down(seeds, chance, 0.3) == expected).all()
 
 
 # Holes
@@ -131,7 +144,7 @@ def test_filling_holes_of_any_size_is_that_of_scipy(mask):
         ({"probability": np.ones((2, 2)), "threshold": None}, "threshold.*None"),
         ({"probability": np.ones((2, 2)), "min_size": None}, "min_size.*None"),
         ({"probability": np.ones((2, 2)), "min_size": -1}, "min_size.*-1"),
-        ({"probability": np.ones((2, 2)), "grow": 0.5}, "grow.*0.5"),
+        ({"probability": np.ones((2, 2)), "expand": 0.5}, "width.*0.5"),
     ],
 )
 def test_bad_input_to_instances_is_refused(arguments, message):

@@ -109,8 +109,8 @@ def test_a_leaking_separation_border_is_mended_and_given_back():
     truth[2:18, 2:15], truth[2:18, 15:29] = 1, 2
     cut = np.where(np.arange(31) == 15, 0, truth)  # the border takes a pixel of the later cell
     cut[10, 15] = 2  # and leaks
-    assert instances(cut > 0, grow=1).max() == 1
-    labels = watershed_instances(cut > 0, grow=1)
+    assert instances(cut > 0, expand=2).max() == 1
+    labels = watershed_instances(cut > 0, expand=2)
     assert separated_pairs(truth, labels) == (1, 1)
     assert (labels[truth > 0] > 0).all()
     inside = labels * (truth > 0)

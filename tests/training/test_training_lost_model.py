@@ -27,7 +27,7 @@ def test_a_lost_model_is_made_anew_and_what_was_tuned_stays(
     run, report = RunFolder(Path(shutil.copytree(stub_finished[0], tmp_path / "run"))), stub_finished[1]
     with pytest.raises(ConfigError, match="is finished; choose another folder"):
         training.run(tiny(), run.path, data=cells(), say=quiet)
-    tuning.save(run, tuning.Tuned(InstanceSettings(0.7, 12, True, 2.0), 0.5, 0.6))
+    tuning.save(run, tuning.Tuned(InstanceSettings(0.7, 12, True, 2.0), 0.5, 0.9, 0.6))
     before, kept = json.loads(run.report.read_text()), arrays(run.model)
     run.model.unlink()
     again = training.run(tiny(), run.path, data=cells(), say=quiet)

@@ -3,15 +3,17 @@
 import hashlib
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import runs
 from helpers.nets import new_net
 from helpers.resumed_runs import assert_same_run, run_until_killed
-from helpers.runs import averaging, cells, quiet, tiny, weights
+from helpers.runs import cells, quiet, weights
 
 import keras_unet as ku
 from keras_unet import training
@@ -24,6 +26,9 @@ from keras_unet.training.summary import summarize
 from keras_unet.training.train import build_trainer
 
 ONE = Workers(tf.distribute.get_strategy())
+
+tiny = partial(runs.tiny, model_pixel_normalization="range")
+averaging = partial(runs.averaging, model_pixel_normalization="range")
 
 
 def saved(path: Path, **changes: Any) -> Path:
@@ -66,6 +71,19 @@ def test_of_other_classes_the_head_is_that_of_the_seed(tmp_path: Path) -> None:
 def test_a_range_of_the_configuration_takes_the_place_of_the_nets(file: Path) -> None:
     config = tiny(training_start_from=str(file), model_value_range=[0, 4000])
     assert started(config).value_range == (0, 4000)
+
+
+@pytest.mark.parametrize(
+    ("normalization", "named"), [("image", "image"), (((120.0,), (30.0,)), "data"), ("range", "range")]
+)
+def test_pixels_are_normalised_as_by_the_net(tmp_path: Path, normalization: Any, named: str) -> None:
+    path = saved(tmp_path / "net.keras", pixel_normalization=normalization)
+    config = tiny(training_start_from=str(path), model_pixel_normalization=named)
+    assert started(config).pixel_normalization == normalization
+    other = "image" if named == "data" else "data"
+    remedy = f'Received one with "{named}", .*net.keras: choose another net, or --set model.pixel_normalization={named}'
+    with pytest.raises(ConfigError, match=f'Expected a net with pixel_normalization "{other}". {remedy}'):
+        started(tiny(training_start_from=str(path), model_pixel_normalization=other))
 
 
 def test_a_run_that_started_from_a_net_is_resumed_without_it_and_ends_like_one_that_never_stopped(

@@ -101,10 +101,10 @@ def assert_same_state(one: StubTrainer, other: StubTrainer) -> None:
 
 def test_the_chief_alone_reads_the_net_that_a_run_starts_from(team: Team, tmp_path: Path) -> None:
     new_net(filters=4, depth=1, padding="same", value_range=(20, 220)).save(tmp_path / "net.keras")
-    config = tiny(training_start_from=str(tmp_path / "net.keras"))
+    config = tiny(training_start_from=str(tmp_path / "net.keras"), model_pixel_normalization="range")
     chief, other = team.work(lambda index: find_start(config, train.Workers(tf.distribute.get_strategy())))
     assert chief.record == other.record
-    assert other.pixels == {"value_range": [20, 220]}
+    assert other.pixels == {"value_range": [20, 220], "pixel_normalization": "range"}
     assert (chief.model.count_params() > 0, other.model) == (True, None)
 
 

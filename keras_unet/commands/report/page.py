@@ -20,7 +20,7 @@ _GENERATOR = '<meta name="generator" content="keras-unet report'
 _HEAD_BYTES = 1000  # within which a report names itself
 _ENDINGS = (".html", ".htm")
 _ALL = "all images"
-_NO_COLUMNS = ("images", "pixels", "threshold", "min_size", "watershed", "depth")
+_NO_COLUMNS = ("images", "pixels", "threshold", "min_size", "watershed", "depth", "seed_threshold", "expand")
 # Nothing is fetched and nothing runs, whatever a file of a run may hold.
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 

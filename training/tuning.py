@@ -104,7 +104,8 @@ class _Trials:
 
 
 def _flooded(settings: InstanceSettings, pair: tuple[float, float]) -> InstanceSettings:
-    return replace(settings, threshold=pair[0], seed_threshold=pair[1])
+    flooded: InstanceSettings = replace(settings, threshold=pair[0], seed_threshold=pair[1])
+    return flooded
 
 
 @dataclass(frozen=True)

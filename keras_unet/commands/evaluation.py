@@ -110,11 +110,12 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     from keras_unet.commands.models import validated_instances
     from keras_unet.training import tuning
     from keras_unet.training.evaluation import unlearnt, validation_sets
-    from keras_unet.training.run_folder import RunFolder
+    from keras_unet.training.run_folder import RunFolder, fold_folders
 
     run = RunFolder(path)
     tuning.finished_report(run)
-    if run.read_config().data.name == "isbi2012":
+    first, *_ = fold_folders(path) or [run]
+    if first.read_config().data.name == "isbi2012":
         return _tune_merging(path, tile, averaging)
     before = validated_instances(path)
     images, scope = judge_model(path, validation_sets(path), {}, None, tile, averaging)
@@ -136,11 +137,11 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
 def _tune_merging(path: Path, tile: int | None, averaging: str) -> str:
     """Choose the merge threshold of a run on membranes; arguments, answer and errors as `tune_run`."""
     from keras_unet.training import tuning
-    from keras_unet.training.evaluation import unlearnt, validation_data
+    from keras_unet.training.evaluation import unlearnt, validation_sets
     from keras_unet.training.run_folder import RunFolder
 
     run = RunFolder(path)
-    images, scope = judge_model(path, validation_data(path), {}, ["rand_error"], tile, averaging)
+    images, scope = judge_model(path, validation_sets(path), {}, ["rand_error"], tile, averaging)
     merging = tuning.tune_merging(images, scope)
     tuning.save_merging(run, merging, averaging)
     chosen = merging.merge_threshold

@@ -99,7 +99,7 @@ def test_a_run_that_started_from_a_net_is_resumed_without_it_and_ends_like_one_t
     assert "Resuming at step 4 of 6." in said
     assert_same_run((tmp_path / "whole", whole), (tmp_path / "run", report))
     assert ku.load_model(tmp_path / "run").value_range == (20, 220)
-    start = {"path": str(path), "sha256": digest, "pixels": {"value_range": [20, 220]}}
+    start = {"path": str(path), "sha256": digest, "pixels": {"value_range": [20, 220], "pixel_normalization": "range"}}
     for name in ("provenance.json", "report.json"):
         assert json.loads((tmp_path / "run" / name).read_text())["start"] == start
     assert f"start     weights of {path}" in summarize(RunFolder(tmp_path / "run")).splitlines()

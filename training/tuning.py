@@ -100,12 +100,12 @@ class _Trials:
     def best(self, trials: Iterable[InstanceSettings]) -> InstanceSettings:
         """The first of those with the highest score."""
         bar = tqdm(list(trials), desc="tuning", disable=None, leave=False)
-        return max(bar, key=lambda trial: round(sum(self.scores(trial)) / 2, _DIGITS))
+        best: InstanceSettings = max(bar, key=lambda trial: round(sum(self.scores(trial)) / 2, _DIGITS))
+        return best
 
 
 def _flooded(settings: InstanceSettings, pair: tuple[float, float]) -> InstanceSettings:
-    flooded: InstanceSettings = replace(settings, threshold=pair[0], seed_threshold=pair[1])
-    return flooded
+    return replace(settings, threshold=pair[0], seed_threshold=pair[1])
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def training_dataset(
         sampling: Where in its image a window lies before it is varied: its centre anywhere (`"uniform"`), or with a
             pixel in it that counts (`"annotated"`) or that is foreground (`"foreground"`), see `window_corner`.
         normalize: Whether each tile's pixels are normalised by the statistics of its whole image, for a net that
-            normalises images and is told so (`keras_unet.pixel_normalization.pixels_are_normalized`).
+            normalises images and is called inside `keras_unet.pixel_normalization.pixels_are_normalized`.
 
     Returns:
         `(image, label, weight)`: `(batch, input_size, input_size, channels)` float32 raw pixels, and

@@ -27,7 +27,7 @@ def judge_model(
     """The result of whatever model `path` holds for each image beside its truth.
 
     Args:
-        path: As for `open_model`; it says how objects are told apart.
+        path: As for `open_model`; its settings say how objects are found.
         sets: Labelled images, each with the model that predicts them: `path`, or of folds the one without them.
         objects: Arguments of `InstanceSettings`; those that are None are as validated or tuned.
         metrics: What will be asked of the images.

@@ -34,7 +34,8 @@ def sparse(count: int = 2) -> LabelledImages:
         labels = np.full((120, 150), IGNORED, np.int32)
         labels[60:64, 100:106] = 0
         labels[60:64, 103:106] = 1
-        samples.append(Sample(f"image-{number}", np.zeros((120, 150, 1), np.uint8), labels))
+        image = np.random.default_rng(number).integers(0, 256, (120, 150, 1), np.uint8)
+        samples.append(Sample(f"image-{number}", image, labels))
     return LabelledImages(tuple(samples), "classes", 2, ("background", "cell"), IGNORED)
 
 

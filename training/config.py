@@ -51,7 +51,7 @@ class Config(Section):
         if self.model.value_range and self.model.pixel_normalization != "range":
             raise ValueError(
                 'model.value_range: Expected it with model.pixel_normalization = "range" alone. Received it with '
-                f'"{self.model.pixel_normalization}".'
+                f'"{self.model.pixel_normalization}": leave it out, or --set model.pixel_normalization=range.'
             )
         if self.optimizer.warmup_steps > self.training.steps:
             raise ValueError(

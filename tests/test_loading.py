@@ -29,6 +29,7 @@ print(type(model.loss).__name__, float(model.optimizer.learning_rate), *sorted(s
 """
 
 
+@pytest.mark.slow
 def test_keras_loads_a_checkpoint_of_fit_in_a_fresh_process(tmp_path: Path) -> None:
     """With a layer, a loss, a schedule and metrics of ours, each named in the file."""
     model = ku.UNet((None, None, 1), filters=2, depth=1, padding="same", upsampling="bilinear")

@@ -233,6 +233,7 @@ def test_index_holds_what_a_reader_needs(tmp_path: Path) -> None:
     assert ends == {i: (tmp_path / name).stat().st_size for i, name in enumerate(index["shards"])}
 
 
+@pytest.mark.slow
 def test_a_run_on_shards_is_the_run_on_files(tmp_path: Path) -> None:
     """Its loss is that of its weights on batches from memory, its report's figures are those of whole images from
     memory."""

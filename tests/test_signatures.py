@@ -321,6 +321,7 @@ def test_signatures_that_a_net_cannot_have_are_left_out():
     assert sorted(loaded(folder).signatures) == ["classes", "description", "serving_default"]
 
 
+@pytest.mark.slow
 def test_precision_and_averaging_are_exported_and_the_error_is_stated(tmp_path):
     model = net(channels=2, depth=1)
     folder = export.save(model, tmp_path / "m", tile=TILE, precision="bfloat16", averaging="flips")

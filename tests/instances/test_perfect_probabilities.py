@@ -26,7 +26,9 @@ def test_of_generated_cells() -> None:
     assert seg_of_target(data, InstanceSettings(expand=0)) < 0.97, "closing the separation border is worth something"
 
 
-@pytest.mark.parametrize("name", ["PhC-C2DL-PSC", "Fluo-N2DL-HeLa", "DIC-C2DH-HeLa", "dsb2018"])
+@pytest.mark.parametrize(
+    "name", ["PhC-C2DL-PSC", "Fluo-N2DL-HeLa", "DIC-C2DH-HeLa", pytest.param("dsb2018", marks=pytest.mark.slow)]
+)
 def test_of_published_data(name: str) -> None:
     if not (DATA / name).is_dir():
         pytest.skip(f"{DATA / name} is absent")

@@ -100,6 +100,7 @@ for accumulate in (1, 2):
 """
 
 
+@pytest.mark.slow
 def test_two_devices_train_and_clip_like_one() -> None:
     """With batch normalization too, whose statistics are of the whole batch, and weight decay, which spares biases."""
     run_on_two_devices(SAME_BATCH, SAME_STATISTICS, "ACCUMULATE = 1", CLIPPED)

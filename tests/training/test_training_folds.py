@@ -64,6 +64,7 @@ def stub_folds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 def test_stopped_folds_continue_and_end_like_those_that_were_not(
     stub_folds: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +106,7 @@ def test_folders_that_hold_something_else_are_refused(stub_folds: None, tmp_path
                 training.run_folds(tiny(), tmp_path / name, 3, overwrite, data=cells(), say=quiet)
 
 
+@pytest.mark.slow
 def test_finished_folds_are_replaced_only_where_that_is_asked(stub_folds: None, tmp_path: Path) -> None:
     training.run_folds(tiny(), tmp_path, 3, data=cells(), say=quiet)
     with pytest.raises(ConfigError, match="The 3 folds in .* are finished"):

@@ -31,6 +31,7 @@ training = {steps = 1000000, batch_size = 2, input_size = 32, log_every = 5, che
 """
 
 
+@pytest.mark.slow
 def test_sigterm_ends_the_command_with_status_143_and_a_checkpoint_within_seconds(tmp_path: Path) -> None:
     config, out = tmp_path / "endless.toml", tmp_path / "run"
     config.write_text(ENDLESS)

@@ -86,6 +86,7 @@ def test_pixels_are_normalised_as_by_the_net(tmp_path: Path, normalization: Any,
         started(tiny(training_start_from=str(path), model_pixel_normalization=other))
 
 
+@pytest.mark.slow
 def test_a_run_that_started_from_a_net_is_resumed_without_it_and_ends_like_one_that_never_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

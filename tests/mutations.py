@@ -218,6 +218,22 @@ MUTATIONS = (
         "if False:",
         "client",
     ),
+    Mutation(
+        "training",
+        "updates keep their mean over a filter's inputs",
+        "training/optimizers.py",
+        "before + update - tf.reduce_mean(update, axes, keepdims=True)",
+        "before + update",
+        "training/test_training_optimizers.py",
+    ),
+    Mutation(
+        "pixels",
+        "hot pixels count in the deviation",
+        "keras_unet/image_statistics.py",
+        "np.where(varies, clipped.std(axis=0), 1.0)",
+        "np.where(varies, values.std(axis=0), 1.0)",
+        "test_pixel_normalization.py",
+    ),
 )
 
 

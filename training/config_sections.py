@@ -159,6 +159,7 @@ class Optimizer(Section):
         nesterov: Whether SGD looks ahead.
         weight_decay: Of kernels, decoupled from the gradient; 0 for none. Biases and normalizations do not decay.
         clip_norm: Largest norm of all gradients together; 0 for no limit.
+        centralize: Whether updates of the weights of a filter have a mean of 0, so that few filters die.
         schedule: `"constant"`, `"cosine"`, `"poly"` or `"exponential"`, from the peak to `end_learning_rate` at the
             last step.
         warmup_steps: Steps over which the rate rises to its peak first.
@@ -174,6 +175,7 @@ class Optimizer(Section):
     nesterov: bool = False
     weight_decay: NotNegative = 0.0
     clip_norm: NotNegative = 0.0
+    centralize: bool = True
     schedule: Literal["constant", "cosine", "poly", "exponential"] = "constant"
     warmup_steps: WholeNumber = 0
     end_learning_rate: NotNegative = 0.0

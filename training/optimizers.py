@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from .config import Optimizer
 
@@ -77,6 +78,57 @@ class WarmUpAndDecay(keras.optimizers.schedules.LearningRateSchedule):
         }
 
 
+class Centralized(keras.optimizers.Optimizer):
+    """Mixin of an update rule: the updates of the weights of a filter have a mean of 0 over the filter's inputs.
+
+    Behind a ReLU all inputs are positive, so the gradients of a filter's weights mostly have one sign, and Adam turns
+    each into a step of the whole learning rate. The sum over thousands of inputs pushes the filter below 0 on every
+    pixel within a few updates, where no gradient reaches it any more. A filter's bias still moves all its pixels.
+
+    Reference:
+        Yong et al., Gradient centralization, ECCV 2020, https://arxiv.org/abs/2004.01461; as in the authors' code with
+        `gc_loc=False` it is what the update rule made of the gradients that is centralized.
+    """
+
+    def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
+        """Update one variable in place."""
+        if len(variable.shape) != 4:
+            super().update_step(gradient, variable, learning_rate)
+            return
+        before = tf.identity(variable)
+        super().update_step(gradient, variable, learning_rate)
+        update = variable - before
+        # A kernel ends in (inputs, filters); that of an up-convolution, alone of 2 x 2, in (filters, inputs), and one
+        # of its four taps makes an output pixel.
+        axes = 3 if variable.shape[:2] == (2, 2) else (0, 1, 2)
+        variable.assign(before + update - tf.reduce_mean(update, axes, keepdims=True))
+
+
+@keras.saving.register_keras_serializable(package="keras_unet")
+class CentralizedSGD(Centralized, keras.optimizers.SGD):
+    """Keras' SGD with centralized updates."""
+
+
+@keras.saving.register_keras_serializable(package="keras_unet")
+class CentralizedAdam(Centralized, keras.optimizers.Adam):
+    """Keras' Adam with centralized updates."""
+
+
+@keras.saving.register_keras_serializable(package="keras_unet")
+class CentralizedAdamW(Centralized, keras.optimizers.AdamW):
+    """Keras' AdamW with centralized updates."""
+
+
+_RULES = {
+    ("sgd", False): keras.optimizers.SGD,
+    ("adam", False): keras.optimizers.Adam,
+    ("adamw", False): keras.optimizers.AdamW,
+    ("sgd", True): CentralizedSGD,
+    ("adam", True): CentralizedAdam,
+    ("adamw", True): CentralizedAdamW,
+}
+
+
 def build_optimizer(settings: Optimizer, steps: int, precision: str = "float32") -> keras.optimizers.Optimizer:
     """The optimizer of a run.
 
@@ -98,7 +150,7 @@ def build_optimizer(settings: Optimizer, steps: int, precision: str = "float32")
 
 
 def _update_rule(settings: Optimizer, schedule: WarmUpAndDecay) -> keras.optimizers.Optimizer:
-    common = {
+    common: dict[str, Any] = {
         "learning_rate": schedule,
         "global_clipnorm": settings.clip_norm or None,
         "weight_decay": settings.weight_decay or None,
@@ -106,11 +158,10 @@ def _update_rule(settings: Optimizer, schedule: WarmUpAndDecay) -> keras.optimiz
         "ema_momentum": settings.ema_decay,
     }
     if settings.name == "sgd":
-        rule = keras.optimizers.SGD(momentum=settings.momentum, nesterov=settings.nesterov, **common)
-    elif settings.name == "adam":
-        rule = keras.optimizers.Adam(**common)
-    else:
-        rule = keras.optimizers.AdamW(**{**common, "weight_decay": settings.weight_decay})
+        common |= {"momentum": settings.momentum, "nesterov": settings.nesterov}
+    if settings.name == "adamw":
+        common["weight_decay"] = settings.weight_decay
+    rule = _RULES[settings.name, settings.centralize](**common)
     # Biases, and scale and offset of a normalization: to pull them to 0 does not keep a net simple.
     rule.exclude_from_weight_decay(var_names=[_NOT_DECAYING])
     return rule

@@ -65,6 +65,38 @@ def test_weight_decay_leaves_biases_and_normalizations_alone(name: str, precisio
         np.testing.assert_allclose(variable.numpy(), expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw"])
+@pytest.mark.parametrize("precision", ["float32", "mixed_float16"])
+def test_a_filters_updates_have_a_mean_of_zero_over_its_inputs(name: str, precision: str) -> None:
+    """With gradients that are all positive, as behind a ReLU; the filters' biases follow theirs."""
+    section = config_from_dict({"optimizer": {"name": name, "learning_rate": 0.1, "weight_decay": 0.0}}).optimizer
+    random = np.random.default_rng(0)
+    variables = new_net(depth=1).trainable_variables
+    before = {variable.path: variable.numpy() for variable in variables}
+    optimizer = build_optimizer(section, 10, precision)
+    optimizer.build(variables)
+    for _ in range(2):
+        gradients = [random.uniform(1.0, 9.0, variable.shape).astype(np.float32) for variable in variables]
+        optimizer.apply_gradients(zip(map(optimizer.scale_loss, gradients), variables, strict=True))
+    for variable in variables:
+        update = variable.numpy() - before[variable.path]
+        if variable.path.endswith("bias"):
+            assert (update < 0).all()
+            continue
+        axes = 3 if "upconv" in variable.path else (0, 1, 2)
+        assert update.any()
+        np.testing.assert_allclose(update.mean(axis=axes), 0.0, atol=1e-6)
+
+
+def test_updates_that_are_not_centralized_are_those_of_keras() -> None:
+    section = config_from_dict({"optimizer": {"name": "adam", "learning_rate": 0.1, "centralize": False}}).optimizer
+    variable = keras.Variable(np.zeros((3, 3, 2, 2), np.float32))
+    optimizer = build_optimizer(section, 10)
+    optimizer.build([variable])
+    optimizer.apply_gradients([(tf.ones(variable.shape), variable)])
+    np.testing.assert_allclose(variable.numpy(), -0.1, rtol=1e-5)
+
+
 def test_decay_and_warm_up_are_those_of_the_run() -> None:
     """A cosine over 10 steps after 2 of rise: 0.05, 0.1, then from 0.1 down."""
     section = config_from_dict(

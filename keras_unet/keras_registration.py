@@ -29,6 +29,9 @@ CLASSES = {
     "IoU": "metrics.IoU",
     "DiceMetric": "metrics.Dice",
     "WarmUpAndDecay": "training.optimizers.WarmUpAndDecay",
+    "CentralizedSGD": "training.optimizers.CentralizedSGD",
+    "CentralizedAdam": "training.optimizers.CentralizedAdam",
+    "CentralizedAdamW": "training.optimizers.CentralizedAdamW",
 }
 """Where each class is, by the name that it is registered with."""
 

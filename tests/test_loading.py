@@ -13,7 +13,7 @@ import pytest
 
 import keras_unet as ku
 from keras_unet.keras_registration import CLASSES, PACKAGE, StandIn
-from keras_unet.training.optimizers import WarmUpAndDecay
+from keras_unet.training.optimizers import CentralizedSGD, WarmUpAndDecay
 
 FRESH = """
 import sys
@@ -31,9 +31,9 @@ print(type(model.loss).__name__, float(model.optimizer.learning_rate), *sorted(s
 
 @pytest.mark.slow
 def test_keras_loads_a_checkpoint_of_fit_in_a_fresh_process(tmp_path: Path) -> None:
-    """With a layer, a loss, a schedule and metrics of ours, each named in the file."""
+    """With a layer, a loss, an optimizer, a schedule and metrics of ours, each named in the file."""
     model = ku.UNet((None, None, 1), filters=2, depth=1, padding="same", upsampling="bilinear")
-    optimizer = keras.optimizers.SGD(WarmUpAndDecay(0.5, 10))
+    optimizer = CentralizedSGD(WarmUpAndDecay(0.5, 10))
     metrics = [ku.metrics.MeanIoU(2), ku.metrics.Dice(2)]
     model.compile(optimizer, loss=ku.CrossentropyDice(), weighted_metrics=metrics)
     images, labels = np.zeros((1, 8, 8, 1), np.float32), np.zeros((1, 8, 8), np.int32)

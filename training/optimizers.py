@@ -91,17 +91,25 @@ class Centralized(keras.optimizers.Optimizer):
     """
 
     def update_step(self, gradient: tf.Tensor, variable: Any, learning_rate: tf.Tensor) -> None:
-        """Update one variable in place."""
-        if len(variable.shape) != 4:
+        """Update one variable of a `UNet` in place; of biases and of filters with one input all of the update."""
+        axes = _input_axes(variable)
+        if math.prod(variable.shape[axis] for axis in axes) <= 1:
             super().update_step(gradient, variable, learning_rate)
             return
         before = tf.identity(variable)
         super().update_step(gradient, variable, learning_rate)
         update = variable - before
-        # A kernel ends in (inputs, filters); that of an up-convolution, alone of 2 x 2, in (filters, inputs), and one
-        # of its four taps makes an output pixel.
-        axes = 3 if variable.shape[:2] == (2, 2) else (0, 1, 2)
         variable.assign(before + update - tf.reduce_mean(update, axes, keepdims=True))
+
+
+def _input_axes(variable: Any) -> tuple[int, ...]:
+    """Axes of a variable over which lie the inputs of a filter; none if it is no kernel of a convolution."""
+    if len(variable.shape) != 4:
+        return ()
+    # Up-convolutions end in (filters, inputs), and one of their 2 x 2 taps makes an output pixel; bilinear
+    # up-sampling has a convolution of that name, of 1 x 1.
+    is_up = "upconv" in variable.name and variable.shape[:2] == (2, 2)
+    return (3,) if is_up else (0, 1, 2)
 
 
 @keras.saving.register_keras_serializable(package="keras_unet")

@@ -88,6 +88,16 @@ def test_a_filters_updates_have_a_mean_of_zero_over_its_inputs(name: str, precis
         np.testing.assert_allclose(update.mean(axis=axes), 0.0, atol=1e-6)
 
 
+def test_a_filter_of_one_input_follows_its_gradient() -> None:
+    """Such as the shortcut of the first residual block on gray images."""
+    section = config_from_dict({"optimizer": {"name": "sgd", "momentum": 0.0, "learning_rate": 0.1}}).optimizer
+    variable = keras.Variable(np.zeros((1, 1, 1, 4), np.float32))
+    optimizer = build_optimizer(section, 10)
+    optimizer.build([variable])
+    optimizer.apply_gradients([(tf.ones(variable.shape), variable)])
+    np.testing.assert_allclose(variable.numpy(), -0.1, rtol=1e-6)
+
+
 def test_updates_that_are_not_centralized_are_those_of_keras() -> None:
     section = config_from_dict({"optimizer": {"name": "adam", "learning_rate": 0.1, "centralize": False}}).optimizer
     variable = keras.Variable(np.zeros((3, 3, 2, 2), np.float32))

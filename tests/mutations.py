@@ -216,7 +216,7 @@ MUTATIONS = (
         "export/client/parallel.py",
         "if not error.retry:",
         "if False:",
-        "client",
+        "client/test_client_faults.py",
     ),
     Mutation(
         "training",

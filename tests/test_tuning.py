@@ -161,6 +161,7 @@ def test_an_unfinished_run_cannot_be_tuned(tmp_path: Path) -> None:
         save(run, Tuned(InstanceSettings(), 0.5, 0.5, 0.5))
 
 
+@pytest.mark.slow
 def test_a_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: Path) -> None:
     run, small = tmp_path / "run", ["model.filters=2", "model.depth=1", "training.input_size=34", "training.steps=4"]
     small += ["optimizer.warmup_steps=0", "data.options={count=4,size=48}", "training.validate_every=2"]

@@ -40,6 +40,7 @@ def test_demo_leaves_a_folder_of_other_files_alone(tmp_path: Path) -> None:
     assert (tmp_path / "overlay.png").read_text() == "mine"
 
 
+@pytest.mark.slow
 def test_demo_counts_the_cells_that_the_exported_net_sees_and_goes_on_where_it_was_stopped(
     untrained: list[int], tmp_path: Path
 ) -> None:

@@ -30,10 +30,8 @@ streaming.predict_file(ku.load_model(sys.argv[1]), sys.argv[2], sys.argv[3], til
 """
 
 
-SLOW = [pytest.param(*case, marks=pytest.mark.slow) for case in [(".tif", 2), (".zarr", 1)]]
-
-
-@pytest.mark.parametrize(("suffix", "kills"), [(".tif", 1), *SLOW])
+@pytest.mark.slow
+@pytest.mark.parametrize(("suffix", "kills"), [(".tif", 1), (".tif", 2), (".zarr", 1)])
 def test_killed_at_any_moment_and_resumed_gives_the_same_bits(tmp_path, small, model, net_file, suffix, kills):
     if suffix == ".zarr":
         pytest.importorskip("zarr")

@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_unet import elastic
 from keras_unet.pixel_normalization import limited, means_and_deviations
-from keras_unet.variation import AugmentationSettings, Draw, pixel_noise, vary_gray_values
+from keras_unet.variation import AugmentationSettings, Draw, blurred, pixel_noise, vary_gray_values
 
 
 class Cut(NamedTuple):
@@ -40,7 +40,7 @@ class Cut(NamedTuple):
 
 
 class TileWarp:
-    """Makes tiles of a batch of cuts: one warp for image, label and weights, then gray values and noise.
+    """Makes tiles of a batch of cuts: one warp for image, label and weights, then blur, gray values and noise.
 
     Arguments are those of `keras_unet.augment.TileAugmenter`, which says what they are.
 
@@ -91,8 +91,11 @@ class TileWarp:
             origin=cut.origin,
             window=self._window(),
         )
+        image = elastic.channels_last(image, 4)
+        if self.settings.blur:
+            image = blurred(image, cut.drawn.blur, self.settings.blur)
         if self.normalize or self.settings.varies_gray:
-            image = self._normalized_and_varied(elastic.channels_last(image, 4), cut)
+            image = self._normalized_and_varied(image, cut)
         return image, label, weight
 
     def _normalized_and_varied(self, image: tf.Tensor, cut: Cut) -> tf.Tensor:

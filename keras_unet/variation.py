@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 from keras_unet.elastic import KNOT_LIMIT
@@ -31,6 +32,8 @@ class AugmentationSettings:
         brightness: Largest offset either way, in standard deviations of the image.
         contrast: Largest relative change of the differences from the tile's mean.
         gamma: Largest relative change of the exponent; drawn evenly in the logarithm from 1 / (1 + gamma) up.
+        blur: Largest standard deviation of a Gaussian blur, in pixels of the tile; drawn evenly from 0 up. With `scale`
+            it makes images of a low resolution.
         noise: Largest standard deviation of Gaussian noise per pixel, as a fraction of that of the image.
 
     Raises:
@@ -47,6 +50,7 @@ class AugmentationSettings:
     brightness: float = 0.2
     contrast: float = 0.2
     gamma: float = 0.2
+    blur: float = 0.0
     noise: float = 0.1
 
     def __post_init__(self) -> None:
@@ -82,6 +86,7 @@ _RANGES = {
     "brightness": (0.0, 10.0),
     "contrast": (0.0, 1.0),
     "gamma": (0.0, 10.0),
+    "blur": (0.0, 10.0),
     "noise": (0.0, 10.0),
 }
 
@@ -99,6 +104,7 @@ class Draw(NamedTuple):
         matrix: `(2, 2)` turns and flips offsets in the tile into offsets in the image.
         magnification: `()` how much larger the image appears in the tile.
         shift: `(2,)` by how much further down and right the tile is read, in pixels.
+        blur: `()` standard deviation in pixels.
         gray: `(4,)` exponent, contrast factor, offset and noise (both in standard deviations of the image).
         noise_seed: `(2,)`.
     """
@@ -107,6 +113,7 @@ class Draw(NamedTuple):
     matrix: tf.Tensor
     magnification: tf.Tensor
     shift: tf.Tensor
+    blur: tf.Tensor
     gray: tf.Tensor
     noise_seed: tf.Tensor
 
@@ -115,7 +122,7 @@ def draw(seed: Seed, settings: AugmentationSettings) -> Draw:
     """Draw what one tile needs; the same seed gives the same numbers anywhere but in XLA-compiled code."""
     seeds = tf.random.split(seed_pair(seed), 3)
     points = int(settings.elastic_points)
-    uniform = tf.random.stateless_uniform([10], seeds[1])
+    uniform = tf.random.stateless_uniform([11], seeds[1])
     either_way = 2.0 * uniform - 1.0
     return Draw(
         knots=draw_knots([points, points, 2], seeds[0], settings.elastic_sigma),
@@ -125,9 +132,38 @@ def draw(seed: Seed, settings: AugmentationSettings) -> Draw:
         ),
         magnification=_between(uniform[1], *settings.scale),
         shift=either_way[4:6] * settings.shift,
+        blur=uniform[10] * settings.blur,
         gray=_gray(uniform[6:10], settings),
         noise_seed=seeds[2],
     )
+
+
+def blurred(image: tf.Tensor, sigma: tf.Tensor, largest: float) -> tf.Tensor:
+    """Blur images by a Gaussian, cut off at three of the largest standard deviations; their borders are mirrored.
+
+    Args:
+        image: `(batch, height, width, channels)`.
+        sigma: `(batch,)` standard deviations in pixels; 0 leaves an image as it is.
+        largest: No `sigma` is above it.
+
+    Returns:
+        float32 of the same shape.
+    """
+    radius = math.ceil(3 * largest)
+    taps = 2 * radius + 1
+    offsets = tf.range(-radius, radius + 1, dtype=tf.float32)
+    weights = tf.exp(-0.5 * tf.square(offsets / tf.maximum(sigma, 1e-3)[:, None]))
+    weights /= tf.reduce_sum(weights, 1, keepdims=True)
+    image = tf.cast(image, tf.float32)
+    for axis in (1, 2):
+        size = image.shape[axis]
+        mirrored = tf.gather(image, np.pad(np.arange(size), radius, mode="reflect"), axis=axis)
+        image = tf.add_n([_over_pixels(weights[:, tap], 3) * _part(mirrored, tap, size, axis) for tap in range(taps)])
+    return image
+
+
+def _part(image: tf.Tensor, first: int, size: int, axis: int) -> tf.Tensor:
+    return tf.slice(image, np.where(np.arange(4) == axis, first, 0), np.where(np.arange(4) == axis, size, -1))
 
 
 def vary_gray_values(image: tf.Tensor, gray: tf.Tensor, *, noise: tf.Tensor | None = None) -> tf.Tensor:

@@ -146,6 +146,7 @@ class Augmentation(Section):
     brightness: NotNegative = 0.2
     contrast: NotNegative = 0.2
     gamma: NotNegative = 0.2
+    blur: NotNegative = 0.0
     noise: NotNegative = 0.1
 
 

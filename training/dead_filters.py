@@ -39,8 +39,8 @@ def advice(figures: Mapping[str, float]) -> str:
         return ""
     return (
         f"Dead filters, 0 at every pixel of the validation tiles: {', '.join(many)}. They hardly learn any more, and "
-        "what these levels see is lost. A new run may do better with a smaller optimizer.learning_rate, with "
-        "optimizer.warmup_steps or with model.normalization=batch."
+        "what these levels see is lost. A new run may do better with optimizer.centralize=true if it is off, with a "
+        "smaller optimizer.learning_rate, with optimizer.warmup_steps or with model.normalization=batch."
     )
 
 

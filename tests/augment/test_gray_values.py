@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers.augmentation import NO_GRAY, SEED, drawn, example, still
+from helpers.augmentation import NO_GRAY, SEED, drawn, example, still, warp
+from scipy.ndimage import gaussian_filter
 
 from keras_unet import augment, pixel_statistics, variation
 from keras_unet.augment import AugmentationSettings, TileAugmenter
@@ -76,6 +77,30 @@ def test_normalised_tiles_do_not_depend_on_brightness_and_contrast_of_the_image(
         raw = TileAugmenter(settings, input_size=(48, 48), jit_compile=False)(*example(60, 60), centre=(30, 30), seed=8)
         means, deviations = pixel_statistics(image)
         np.testing.assert_allclose(one, (raw[0] - means) / deviations, atol=1e-5)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_blur_is_that_of_scipy_and_leaves_label_and_weight_alone(compiled):
+    arrays = example(40, 44, channels=2)
+    settings = AugmentationSettings(**{**NO_GRAY, "blur": 1.5})
+    image, label, weight = warp(still(blur=1.2), arrays, (40, 44), settings=settings, jit_compile=compiled)
+    # Our Gaussian ends at three of the largest deviations, 5 pixels.
+    expected = gaussian_filter(np.float64(arrays[0]), (1.2, 1.2, 0), radius=5, mode="mirror")
+    np.testing.assert_allclose(image, expected, atol=1e-3)
+    np.testing.assert_array_equal(label, arrays[1])
+    np.testing.assert_allclose(weight, arrays[2], rtol=1e-6)
+
+
+def test_tiles_are_blurred_from_not_at_all_to_the_largest_deviation():
+    image, label, weight = example(60, 60)
+    still_sharp = warp(still(blur=0.0), (image, label, weight), (40, 40), settings=AugmentationSettings(**NO_GRAY))[0]
+    settings = AugmentationSettings(**{**NO_GRAY, "blur": 2.0})
+    np.testing.assert_allclose(
+        warp(still(), (image, label, weight), (40, 40), settings=settings)[0], still_sharp, atol=1e-3
+    )
+    drawn_deviations = drawn(AugmentationSettings(blur=2.0)).blur
+    assert 0 <= drawn_deviations.min() < 0.1
+    assert 1.9 < drawn_deviations.max() <= 2.0
 
 
 def test_gray_variation_leaves_geometry_label_and_weights_alone():

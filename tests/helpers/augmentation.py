@@ -22,11 +22,11 @@ def example(height=96, width=80, channels=1, seed=0):
     return image, label, rng.uniform(1, 11, (height, width)).astype(np.float32)
 
 
-def still(matrix=((1, 0), (0, 1)), shift=(0, 0), knots=None, magnification=1.0):
-    """A draw with a given geometry."""
+def still(matrix=((1, 0), (0, 1)), shift=(0, 0), knots=None, magnification=1.0, blur=0.0):
+    """A draw with a given geometry and blur."""
     knots = np.zeros((3, 3, 2), np.float32) if knots is None else knots
     return Draw(
-        *(tf.constant(part, tf.float32) for part in (knots, matrix, magnification, shift, (1, 1, 0, 0))),
+        *(tf.constant(part, tf.float32) for part in (knots, matrix, magnification, shift, blur, (1, 1, 0, 0))),
         tf.constant([0, 0]),
     )
 

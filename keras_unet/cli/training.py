@@ -17,7 +17,7 @@ def demo(
     overwrite: Overwrite = False,
 ) -> None:
     """Train on generated touching cells, export, segment a larger unseen image, count its cells."""
-    import_tensorflow()
+    import_tensorflow(trains=True)
     from keras_unet.commands.demo import run_demo
 
     run_demo(out, seed=seed, steps=steps, overwrite=overwrite)
@@ -50,7 +50,7 @@ def train(
     if folds is not None and profile:
         raise typer.BadParameter("Expected --folds without --profile, which trains nothing. Received both.")
     settings = _load_config(config, _overrides(data, changes))
-    import_tensorflow()
+    import_tensorflow(trains=True)
     from keras_unet import training
 
     if out is None or profile:
@@ -74,7 +74,7 @@ def find_lr(
     if not 0 < lowest < highest:
         raise typer.BadParameter(f"Expected 0 < --lowest < --highest. Received {lowest:g} and {highest:g}.")
     settings = _load_config(config, _overrides(data, changes))
-    import_tensorflow()
+    import_tensorflow(trains=True)
     from keras_unet.commands import find_lr as command
 
     command.find_lr(settings, out, lowest=lowest, highest=highest, steps=steps)

@@ -1,13 +1,16 @@
 """`keras-unet train` and `evaluate`: from a run to its figures, and the sentence for each mistake."""
 
+import os
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.command_line import done, mistake, wrong_use
 from helpers.stub_training import untrained
 from PIL import Image
 
 from keras_unet import image_io
+from keras_unet.cli.tensorflow_start import import_tensorflow
 from keras_unet.datasets.synthetic import synthetic
 
 
@@ -81,3 +84,15 @@ def test_results_of_another_size_are_named(tmp_path: Path) -> None:
         (tmp_path / folder).mkdir()
         Image.fromarray(np.eye(size, dtype=np.uint8)).save(tmp_path / folder / "a.png")
     assert "a.png: expected the size of" in mistake("evaluate", tmp_path / "out", "--truth", tmp_path / "truth")
+
+
+def test_training_turns_onednn_on_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    name = "TF_ENABLE_ONEDNN_OPTS"
+    monkeypatch.delenv(name, raising=False)
+    import_tensorflow()
+    assert name not in os.environ
+    import_tensorflow(trains=True)
+    assert os.environ[name] == "1"
+    monkeypatch.setenv(name, "0")
+    import_tensorflow(trains=True)
+    assert os.environ[name] == "0"

@@ -5,15 +5,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.command_line import done
+from helpers.command_line import done, mistake
 from helpers.runs import tiny
 from helpers.stub_training import untrained
 
+from keras_unet import image_io
 from keras_unet.commands import segment
 from keras_unet.commands.models import export_details, validated_instances, validated_merging
+from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.figures import JudgedImage, judge
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.training import ConfigError
+from keras_unet.training.evaluation import one_class
 from keras_unet.training.run_folder import RunFolder
 from keras_unet.training.tuning import Merging, Tuned, save, save_merging, tune
 
@@ -154,6 +157,48 @@ def test_the_merge_threshold_is_found_by_predict_and_the_rest_of_the_report_stay
     assert validated_merging(run.path) is None
 
 
+def test_the_choice_for_a_class_is_kept_beside_that_for_the_foreground(tmp_path: Path) -> None:
+    run = finished_run(tmp_path / "run")
+    assert validated_instances(run.path, 2) == InstanceSettings(), "training validates no threshold for one class"
+    save(run, Tuned(InstanceSettings(0.3, 5), 0.7, 0.9, 0.3), of_class=2)
+    save(run, Tuned(InstanceSettings(0.6), 0.7, 0.9, 0.6), of_class=1)
+    assert validated_instances(run.path, 1) == InstanceSettings(0.6)
+    assert validated_instances(run.path, 2, min_size=9) == InstanceSettings(0.3, 9)
+    assert validated_instances(run.path) == InstanceSettings(0.8)
+    assert export_details(run.path)["metadata"]["tuned_classes"]["2"]["min_size"] == 5
+
+
+def test_a_class_is_judged_against_all_others() -> None:
+    labels = np.array([[0, 1, 2], [2, 2, 9]], np.int32)
+    sample = Sample("a", np.zeros((2, 3, 1), np.uint8), labels)
+    alone = one_class(LabelledImages((sample,), "classes", 3, ("background", "myelin", "axon"), 9), 2)
+    assert alone.samples[0].labels.tolist() == [[0, 0, 1], [1, 1, 255]]
+    assert (alone.class_names, alone.ignore_label, alone.kind) == (("other", "axon"), 255, "classes")
+
+
+def test_a_run_of_three_classes_is_tuned_and_evaluated_one_class_at_a_time(tmp_path: Path) -> None:
+    for index in range(4):
+        labels = np.zeros((48, 48), np.int32)
+        labels[8:20, 8:20], labels[8:20, 24:36], labels[28:40, 8:20] = 1, 1, 2
+        image_io.write_image(tmp_path / "my" / "images" / f"{index}.png", np.uint8(60 * labels + 20))
+        image_io.write_labels(tmp_path / "my" / "labels" / f"{index}.png", labels)
+    run, small = tmp_path / "run", ["model.filters=2", "model.depth=1", "training.input_size=34", "training.steps=2"]
+    small += ["optimizer.warmup_steps=0", "training.validate_every=2", "model.padding=valid"]
+    small += ['data.options={label_kind="classes"}']
+    with untrained():
+        changes = (part for change in small for part in ("--set", change))
+        done("train", "folder", "--data", tmp_path / "my", "--out", run, *changes)
+    assert "(--class)" in mistake("tune", run)
+    assert "Expected --class among class 1 (1), class 2 (2). Received 'axon'." in mistake("tune", run, "--class", "axon")
+    assert "SEG" in done("tune", run, "--class", "1")
+    chosen = json.loads((run / "report.json").read_text())["tuned_classes"]["1"]
+    done("evaluate", run, "--class", "1", "--json", tmp_path / "a.json")
+    told = json.loads((tmp_path / "a.json").read_text())["figures"]
+    assert (told["objects"], told["threshold"], told["min_size"]) == (2, chosen["threshold"], chosen["min_size"])
+    assert told["seg"] == pytest.approx(chosen["seg"], abs=1e-4)
+    assert set(told["iou"]) == {"other", "class 1"}
+
+
 def test_an_unfinished_run_cannot_be_tuned(tmp_path: Path) -> None:
     run = finished_run(tmp_path / "run")
     run.report.unlink()
@@ -186,8 +231,6 @@ def test_a_run_is_tuned_evaluated_and_exported_by_its_choice(tmp_path: Path) -> 
 
 def written(folder: Path) -> Path:
     """A labelled image as files."""
-    from keras_unet import image_io
-
     image_io.write_image(folder / "data" / "images" / "a.png", np.where(CELLS > 0, 200, 50).astype(np.uint8))
     image_io.write_labels(folder / "data" / "labels" / "a.png", CELLS)
     return folder / "data"

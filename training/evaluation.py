@@ -22,6 +22,7 @@ __all__ = [
     "evaluate",
     "format_table",
     "judge_all",
+    "one_class",
     "scope_of",
     "seg",
     "unlearnt",
@@ -32,6 +33,7 @@ __all__ = [
 Probabilities = NDArray[np.floating[Any]]
 Predict = Callable[[NDArray[Any]], Probabilities]
 
+_IGNORED = 255
 _HARDLY = 0.01  # IoU of a class that a net has not learnt
 _THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -107,6 +109,29 @@ def judge_all(model: Any, data: LabelledImages, tile: int | None = None) -> list
         probabilities = _checked(predict(sample.image), sample.image, data.num_classes)
         images.append(judge(sample.name, truth, probabilities, data.num_classes, ignored))
     return images
+
+
+def one_class(data: LabelledImages, number: int) -> LabelledImages:
+    """The same images with one class (1) against all others (0).
+
+    Args:
+        data: Of classes; labelled instances are one class and stay.
+        number: Of the class, from 1 on.
+    """
+    if data.kind == "instances":
+        return data
+    ignored = data.ignore_label
+    samples = tuple(
+        replace(one, labels=np.where(one.labels == ignored, _IGNORED, one.labels == number).astype(np.int32))
+        for one in data
+    )
+    return replace(
+        data,
+        samples=samples,
+        num_classes=2,
+        class_names=("other", data.class_names[number]),
+        ignore_label=None if ignored is None else _IGNORED,
+    )
 
 
 def seg(images: Sequence[JudgedImage], settings: InstanceSettings) -> float | None:

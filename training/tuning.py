@@ -81,7 +81,9 @@ class _Trials:
     def __init__(self, images: Sequence[JudgedImage]) -> None:
         self._cells = [image.cell for image in images if image.cell is not None]
         if len(self._cells) != len(images):
-            raise ValueError("Expected a run of two classes, whose foreground are the objects. Received more classes.")
+            raise ValueError(
+                "Expected a run of two classes, or the class whose objects are meant (--class). Received more classes."
+            )
         self._truths = [image.objects for image in images]
         sizes = np.concatenate([np.unique(ids[ids > 0], return_counts=True)[1] for ids in self._truths])
         if sizes.size == 0:
@@ -152,20 +154,25 @@ def _cells_of(images: Sequence[JudgedImage]) -> list[tuple[JudgedImage, Any]]:
     return [(image, image.cell) for image in images if image.cell is not None]
 
 
-def save(run: RunFolder, tuned: Tuned, averaging: str = "none") -> None:
+def save(run: RunFolder, tuned: Tuned, averaging: str = "none", of_class: int | None = None) -> None:
     """Write the choice into the report of a run, where predicting and exporting find it.
 
     Args:
         run: A finished one.
         tuned: What was chosen.
         averaging: With which test-time averaging.
+        of_class: The class whose objects are meant, for which it is kept apart; None for the foreground.
 
     Raises:
         ConfigError: If the run is unfinished.
     """
     chosen = {**asdict(tuned.settings), "seg": tuned.seg, "det": tuned.det, "averaging": averaging}
     chosen["components_threshold"] = tuned.components_threshold
-    report = {**finished_report(run), "tuned": chosen}
+    report = finished_report(run)
+    if of_class is None:
+        report["tuned"] = chosen
+    else:
+        report["tuned_classes"] = {**report.get("tuned_classes", {}), str(of_class): chosen}
     write_text(run.report, json.dumps(report, indent=2, ensure_ascii=False) + "\n")
 
 

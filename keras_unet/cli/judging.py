@@ -11,6 +11,7 @@ from keras_unet.cli.option_types import (
     Depth,
     Expand,
     MinSize,
+    OfClass,
     SeedThreshold,
     Threshold,
     Tile,
@@ -65,6 +66,7 @@ def evaluate(
     expand: Expand = None,
     tile: Tile = None,
     averaging: Averaging = "none",
+    of_class: OfClass = None,
     csv_file: Annotated[
         Path | None, typer.Option("--csv", help="Write figures of each image and of all as a table.")
     ] = None,
@@ -85,7 +87,13 @@ def evaluate(
     reading: dict[str, Any] = {"label_kind": label_kind, "ignore_label": ignore_label}
     objects = objects_by(threshold, min_size, watershed, depth, seed_threshold, expand)
     if truth is not None:
-        given = {"--data": data, "--dataset": dataset, "--tile": tile, "--averaging": averaging.replace("none", "")}
+        given = {
+            "--data": data,
+            "--dataset": dataset,
+            "--tile": tile,
+            "--averaging": averaging.replace("none", ""),
+            "--class": of_class,
+        }
         _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
         from keras_unet.commands import evaluation
 
@@ -97,12 +105,14 @@ def evaluate(
         options = _reading_options(data, dataset, label_kind, ignore_label)
         import_tensorflow()
         from keras_unet.commands import evaluation
+        from keras_unet.commands.models import class_number
         from keras_unet.training.evaluation import validation_sets
 
+        number = None if of_class is None else class_number(model, of_class)
         sets = validation_sets(model) if data is None else [(model, _load(dataset or "folder", data, options))]
         for remark in (remark for one in sets for remark in evaluation.remarks(*one)):
             typer.echo(remark)
-        judged, scope = evaluation.judge_model(model, sets, objects, names, tile, averaging)
+        judged, scope = evaluation.judge_model(model, sets, objects, names, tile, averaging, number)
         pixels = (sample.image for _, images in sets for sample in images)
     if pictures is not None:
         from keras_unet.commands.result_pictures import write_pictures
@@ -116,12 +126,15 @@ def tune(
     run: Annotated[Path, typer.Argument(help="Folder of a finished run, or of folds.", metavar="RUN")],
     tile: Tile = None,
     averaging: Averaging = "none",
+    of_class: OfClass = None,
 ) -> None:
     """Choose how objects are found by (SEG + DET) / 2, or of EM slices how regions are merged, by Rand error."""
     import_tensorflow()
     from keras_unet.commands.evaluation import tune_run
+    from keras_unet.commands.models import class_number
 
-    typer.echo(tune_run(run, tile, averaging))
+    number = None if of_class is None else class_number(run, of_class)
+    typer.echo(tune_run(run, tile, averaging, number))
 
 
 def report(

@@ -26,6 +26,14 @@ Changes = Annotated[
     list[str] | None, typer.Option("--set", help="section.key=value, as often as needed.", metavar="KEY=VALUE")
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what the output folder holds.")]
+OfClass = Annotated[
+    str | None,
+    typer.Option(
+        "--class",
+        help="Name or number of the class whose objects are meant; by default all but background.",
+        metavar="CLASS",
+    ),
+]
 Tile = Annotated[int | None, typer.Option(help="Input tile in pixels; the default suits the memory at hand.", min=1)]
 Threshold = Annotated[
     float | None,

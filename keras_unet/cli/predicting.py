@@ -13,6 +13,7 @@ from keras_unet.cli.option_types import (
     Expand,
     MinSize,
     ModelPath,
+    OfClass,
     SeedThreshold,
     Threshold,
     Tile,
@@ -34,15 +35,7 @@ def predict(
     depth: Depth = None,
     seed_threshold: SeedThreshold = None,
     expand: Expand = None,
-    of_class: Annotated[
-        str | None,
-        typer.Option(
-            "--class",
-            help="With --instances: name or number of the class whose objects are numbered; by default all but "
-            "background.",
-            metavar="CLASS",
-        ),
-    ] = None,
+    of_class: OfClass = None,
     tile: Tile = None,
     averaging: Averaging = "none",
     stream: Annotated[
@@ -113,7 +106,7 @@ def predict(
     number = None if of_class is None else class_number(model, of_class)
 
     net = open_model(model, tile, averaging)
-    settings = validated_instances(model, **objects) if instances else None
+    settings = validated_instances(model, number, **objects) if instances else None
     _tell_objects(settings)
     if challenge:
         from keras_unet.commands.challenge_results import write_ctc, write_isbi

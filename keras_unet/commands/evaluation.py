@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from keras_unet.commands.prediction import foreground
 from keras_unet.figure_tables import format_table, write_csv, write_json
 from keras_unet.figures import JudgedImage, Scope, chosen_metrics, figures, figures_by_image
 from keras_unet.instance_settings import InstanceSettings
 
 if TYPE_CHECKING:
+    from keras_unet.commands.models import Segmenter
     from keras_unet.datasets import LabelledImages
 
 _SHOWN = 3
@@ -23,6 +30,7 @@ def judge_model(
     metrics: Sequence[str] | None,
     tile: int | None,
     averaging: str,
+    of_class: int | None = None,
 ) -> tuple[list[JudgedImage], Scope]:
     """The result of whatever model `path` holds for each image beside its truth.
 
@@ -33,18 +41,29 @@ def judge_model(
         metrics: What will be asked of the images.
         tile: As for `open_model`.
         averaging: As for `open_model`.
+        of_class: The class to judge against all others together; None for all classes.
 
     Raises:
         FileNotFoundError: If there is no model.
         ValueError: If it or a metric does not fit the data.
     """
     from keras_unet.commands.models import open_model, validated_instances
-    from keras_unet.training.evaluation import judge_all, scope_of
+    from keras_unet.training.evaluation import judge_all, one_class, scope_of
 
-    scope = scope_of(sets[0][1], validated_instances(path, **objects))
-    nets = [open_model(model, tile, averaging) for model, _ in sets]
+    nets: list[Any] = [open_model(model, tile, averaging) for model, _ in sets]
+    if of_class is not None:
+        sets = [(model, one_class(data, of_class)) for model, data in sets]
+        nets = [partial(_of_class, net, of_class) for net in nets]
+    scope = scope_of(sets[0][1], validated_instances(path, of_class, **objects))
+    if of_class is not None:
+        scope = replace(scope, kind="instances")  # the components of the class
     chosen_metrics(metrics, scope)  # refused before a net is run
     return [image for net, (_, data) in zip(nets, sets, strict=True) for image in judge_all(net, data)], scope
+
+
+def _of_class(net: Segmenter, number: int, image: NDArray[Any]) -> NDArray[np.float32]:
+    """Probability of one class, `(height, width, 1)`."""
+    return foreground(net(image), number)[..., None]
 
 
 def remarks(path: Path, data: LabelledImages) -> list[str]:
@@ -95,10 +114,16 @@ def report(
     return format_table(whole)
 
 
-def tune_run(path: Path, tile: int | None, averaging: str) -> str:
+def tune_run(path: Path, tile: int | None, averaging: str, of_class: int | None = None) -> str:
     """Choose how objects are found on a run's validation images, and write it into the run's report.
 
     Of a run on EM slices (`isbi2012`) the merge threshold is chosen instead, by the Rand error.
+
+    Args:
+        path: Folder of a finished run, or of folds.
+        tile: As for `open_model`.
+        averaging: As for `open_model`.
+        of_class: The class whose objects are meant; None for the foreground of two classes.
 
     Returns:
         What was chosen, in sentences.
@@ -115,13 +140,13 @@ def tune_run(path: Path, tile: int | None, averaging: str) -> str:
     run = RunFolder(path)
     tuning.finished_report(run)
     first, *_ = fold_folders(path) or [run]
-    if first.read_config().data.name == "isbi2012":
+    if of_class is None and first.read_config().data.name == "isbi2012":
         return _tune_merging(path, tile, averaging)
-    before = validated_instances(path)
-    images, scope = judge_model(path, validation_sets(path), {}, None, tile, averaging)
+    before = validated_instances(path, of_class)
+    images, scope = judge_model(path, validation_sets(path), {}, None, tile, averaging, of_class)
     tuned = tuning.tune(images)
     seg_before, det_before = tuning.scores(images, before)
-    tuning.save(run, tuned, averaging)
+    tuning.save(run, tuned, averaging, of_class)
     averaged = "" if averaging == "none" else f" Give them --averaging {averaging} too, with which it was chosen."
     return "\n".join(
         [

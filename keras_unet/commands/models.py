@@ -38,19 +38,24 @@ def run_report(path: Path) -> dict[str, Any]:
     return RunFolder(path).read_report() or {}
 
 
-def validated_instances(path: Path, **given: Any) -> InstanceSettings:
+def validated_instances(path: Path, of_class: int | None = None, **given: Any) -> InstanceSettings:
     """How objects are told apart best: as `tune` chose, else as training validated, else with a threshold of 0.5.
 
     Args:
         path: As for `open_model`; an exported model carries the choice of its run.
+        of_class: The class whose objects are meant, for which `tune` chooses apart; None for the foreground.
         given: Arguments of `InstanceSettings` that take precedence where they are not None.
     """
     exported = exported_version(path)
     if exported is None:
-        return InstanceSettings.validated(_object_figures(run_report(path)), **given)
-    from keras_unet.export import read_description
+        known = _object_figures(run_report(path))
+    else:
+        from keras_unet.export import read_description
 
-    return InstanceSettings.validated(read_description(exported).get("metadata") or {}, **given)
+        known = read_description(exported).get("metadata") or {}
+    if of_class is not None:
+        known = {"tuned": known.get("tuned_classes", {}).get(str(of_class))}
+    return InstanceSettings.validated(known, **given)
 
 
 def class_number(path: Path, wanted: str) -> int:
@@ -97,7 +102,9 @@ def export_details(path: Path) -> dict[str, Any]:
 
 def _object_figures(report: Mapping[str, Any]) -> dict[str, Any]:
     """Validation metrics of a report, with what `tune` chose; `threshold` is the one for components."""
-    figures, tuned = report.get("validation") or {}, report.get("tuned")
+    figures, tuned = dict(report.get("validation") or {}), report.get("tuned")
+    if "tuned_classes" in report:
+        figures["tuned_classes"] = report["tuned_classes"]
     return figures if tuned is None else {**figures, "threshold": tuned["components_threshold"], "tuned": tuned}
 
 

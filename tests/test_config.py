@@ -56,6 +56,7 @@ def test_a_wrong_value_is_refused_with_what_came_and_the_nearest_word() -> None:
     refused({"optimizer": {"schedule": "cosinus"}}, r"optimizer.schedule: .*Received 'cosinus'. Did you mean cosine\?")
     refused({"training": {"steps": 0}}, "training.steps: Expected a value greater than or equal to 1. Received 0.")
     refused({"training": {"steps": "many"}}, "training.steps: Expected a valid integer. Received 'many'.")
+    refused({"optimizer": {"centralize": "maybe"}}, "optimizer.centralize: Expected true or false. Received 'maybe'.")
     refused({"optimizer": {"learning_rate": float("nan")}}, "optimizer.learning_rate: .*Received nan")
     refused({"model": 3}, "model: Expected a section of keys. Received 3.")
 

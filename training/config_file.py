@@ -128,6 +128,8 @@ def _wrong_value(place: tuple[str, ...], values: Values, mistake: ErrorDetails, 
     fields = _section(model, section).model_fields.items()
     described = next((field.description for name, field in fields if key in (name, field.alias)), None)
     expected = described or mistake["msg"].removeprefix("Input should be ")
+    if mistake["type"].startswith("bool"):
+        expected = "true or false"
     if expected.startswith(("greater", "less")):
         expected = f"a value {expected}"
     legal = str(mistake.get("ctx", {}).get("expected", "")).replace("'", "").replace(" or ", ", ").split(", ")

@@ -189,7 +189,9 @@ def test_a_run_of_three_classes_is_tuned_and_evaluated_one_class_at_a_time(tmp_p
         changes = (part for change in small for part in ("--set", change))
         done("train", "folder", "--data", tmp_path / "my", "--out", run, *changes)
     assert "(--class)" in mistake("tune", run)
-    assert "Expected --class among class 1 (1), class 2 (2). Received 'axon'." in mistake("tune", run, "--class", "axon")
+    assert "Expected --class among class 1 (1), class 2 (2). Received 'axon'." in mistake(
+        "tune", run, "--class", "axon"
+    )
     assert "SEG" in done("tune", run, "--class", "1")
     chosen = json.loads((run / "report.json").read_text())["tuned_classes"]["1"]
     done("evaluate", run, "--class", "1", "--json", tmp_path / "a.json")

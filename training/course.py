@@ -26,6 +26,8 @@ from .monitoring import Bar, Board, CsvLog, Say, last_step, panel
 from .run_folder import RunFolder, is_whole
 from .stopping import StopRequest
 
+_PANELS = 4
+
 
 class Course:
     """Trains, validates, logs and stores, each in its turn.
@@ -298,13 +300,14 @@ class Course:
             self._trainer.model.save(aside)
 
     def _panels(self, validation: tf.data.Dataset) -> list[NDArray[np.uint8]]:
-        tiles, classes = self._tiles(validation), self._trainer.classes
+        tiles, classes = _tiles(validation, _PANELS), self._trainer.classes
         return [panel(image, label, weight, classes(image[None])[0]) for image, label, weight in tiles]
 
     def _dead_filters(self, validation: tf.data.Dataset) -> dict[str, float]:
-        return self._trainer.dead_filters(image for image, *_ in self._tiles(validation))
+        return self._trainer.dead_filters(image for image, *_ in _tiles(validation, TILES))
 
-    def _tiles(self, validation: tf.data.Dataset) -> Iterator[Any]:
-        """Image, label and weight of the first tiles."""
-        tiles: Iterator[Any] = validation.unbatch().take(TILES).as_numpy_iterator()
-        return tiles
+
+def _tiles(validation: tf.data.Dataset, count: int) -> Iterator[Any]:
+    """Image, label and weight of the first tiles."""
+    tiles: Iterator[Any] = validation.unbatch().take(count).as_numpy_iterator()
+    return tiles

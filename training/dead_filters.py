@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from keras_unet.pixel_normalization import pixels_are_normalized
 
-TILES = 4
-"""Validation tiles that are looked at."""
+TILES = 32
+"""Validation tiles that are looked at: where images are of several kinds, some filters are for one kind alone."""
 
 MANY = 0.75
 """Share of a level's filters from which on the user is told. Nets of ours that learned well had up to 0.5."""

@@ -17,8 +17,8 @@ def finite(value: float | None) -> float | None:
 Source = Annotated[
     str,
     typer.Argument(
-        help="Preset (folder, synthetic, isbi2012, isbi2012-small, dic-hela, dic-hela-small, phc, dsb2018-small) or "
-        "TOML file."
+        help="Preset (folder, synthetic, isbi2012, isbi2012-small, dic-hela, dic-hela-small, phc, dsb2018-small, "
+        "drive-small, axondeepseg-small) or TOML file."
     ),
 ]
 Images = Annotated[Path | None, typer.Option(help="Folder of the images; shorthand for --set data.path=…")]

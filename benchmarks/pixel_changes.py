@@ -56,7 +56,8 @@ def figures_of(run: Path, change: Callable[[Image], Image], metrics: list[str]) 
         for path, data in validation_sets(run)
     ]
     images, scope = judge_model(run, sets, {}, metrics, None, "none")
-    return {name: value for name, value in figures(images, scope, metrics).items() if isinstance(value, float)}
+    found = figures(images, scope, metrics)
+    return {name: found[name] for name in (f"mean_{name}" if f"mean_{name}" in found else name for name in metrics)}
 
 
 def main() -> None:

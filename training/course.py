@@ -4,6 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from itertools import takewhile
 from typing import Any
@@ -152,7 +153,7 @@ class Course:
                 f"checkpoint to make it from: {error}. Choose another folder, or --overwrite."
             ) from error
         restore(self._trainer, arrays)
-        with self._trainer.averaged_weights():
+        with self._averaged_weights():
             self._write_model()
         self._say(f"{model} was missing or damaged: made anew from the checkpoint of step {step}.")
 
@@ -240,7 +241,7 @@ class Course:
             return True
         self._check_weights(progress)
         begun = time.monotonic()
-        with self._trainer.averaged_weights():
+        with self._averaged_weights():
             validated = self._validate(self._validation, request)
             if validated is None:
                 progress.due, progress.finished = True, ""
@@ -291,9 +292,12 @@ class Course:
         if due or progress.finished or progress.step == progress.best_step:
             self._check_weights(progress)
             if self._validation is None:
-                with self._trainer.averaged_weights():
+                with self._averaged_weights():
                     self._write_model()
             self._checkpoints.save(self._trainer, progress)
+
+    def _averaged_weights(self) -> AbstractContextManager[None]:
+        return self._trainer.averaged_weights(self._batches_from(0))
 
     def _write_model(self) -> None:
         with written_aside(self._folder.model) as aside:

@@ -18,6 +18,8 @@ from .distribution import iterate
 
 Batch = tuple[tf.Tensor, tf.Tensor, tf.Tensor]
 
+_TILES_FOR_STATISTICS = 64
+
 
 class DivergedError(ValueError):
     """The loss or the weights are no longer finite.
@@ -87,6 +89,7 @@ class Trainer:
         self._step = tf.function(self._update if accumulate == 1 else self._add, jit_compile=xla and alone)
         self._apply_mean = tf.function(self._update_from_sums, jit_compile=xla and alone)
         self._several = tf.function(self._updates)
+        self._look = tf.function(self._normalize_next)
         self._forward = tf.function(self._logits_and_loss, reduce_retracing=True)
 
     @property
@@ -99,22 +102,50 @@ class Trainer:
         return getattr(self.optimizer, "inner_optimizer", self.optimizer)
 
     @contextmanager
-    def averaged_weights(self) -> Iterator[None]:
-        """Inside, the model holds the averages of its weights, if the optimizer keeps some; not for training."""
-        rule, variables = self._update_rule, self.model.trainable_variables
+    def averaged_weights(self, dataset: tf.data.Dataset) -> Iterator[None]:
+        """Inside, the model holds the averages of its weights, if the optimizer keeps some; not for training.
+
+        Batch normalization takes the statistics that these weights have on the first 64 tiles of a dataset: those
+        that training keeps are of the weights that it averages.
+
+        Args:
+            dataset: Endless training batches, always from the same one on, so that equal weights are judged alike.
+        """
+        rule, variables = self._update_rule, self.model.variables
         # Before the first update that float16's loss scale let pass, the averages are zeros.
         if not rule.use_ema or rule.iterations.numpy() == 0:
             yield
             return
         latest = [np.array(variable.numpy()) for variable in variables]
         with self.strategy.scope():
-            self.optimizer.finalize_variable_values(variables)
+            self.optimizer.finalize_variable_values(self.model.trainable_variables)
         try:
+            self._refresh_statistics(dataset)
             yield
         finally:
-            with self.strategy.scope():
-                for variable, value in zip(variables, latest, strict=True):
-                    variable.assign(value)
+            self._assign(variables, latest)
+
+    def _refresh_statistics(self, dataset: tf.data.Dataset) -> None:
+        """Give batch normalization the mean statistics of some batches (Izmailov et al. 2018, section 3.3)."""
+        layers = [layer for layer in self.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        if not layers:
+            return
+        statistics = [variable for layer in layers for variable in (layer.moving_mean, layer.moving_variance)]
+        sums = [np.zeros(variable.shape, np.float64) for variable in statistics]
+        batches, seen, count = self.batches(dataset), 0, 0
+        while seen < _TILES_FOR_STATISTICS:
+            # From zeros a layer moves by 1 - momentum of the way to the statistics of the batch.
+            self._assign(statistics, [np.zeros(variable.shape) for variable in statistics])
+            seen, count = seen + int(self._look(batches)), count + 1
+            for total, variable in zip(sums, statistics, strict=True):
+                total += variable.numpy()
+        parts = [count * (1 - layer.momentum) for layer in layers for _ in range(2)]
+        self._assign(statistics, [total / part for total, part in zip(sums, parts, strict=True)])
+
+    def _assign(self, variables: Iterable[keras.Variable], values: Iterable[NDArray[Any]]) -> None:
+        with self.strategy.scope():
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
 
     def batches(self, dataset: tf.data.Dataset) -> Iterator[Any]:
         """An iterator over the dataset that `run` takes; each replica gets its share of a batch."""
@@ -205,6 +236,17 @@ class Trainer:
             loss = self.loss(label, logits, sample_weight=weight)
             scaled = self.optimizer.scale_loss(loss)
         return loss, tape.gradient(scaled, self.model.trainable_variables)
+
+    def _normalize_next(self, batches: Iterator[Any]) -> tf.Tensor:
+        """Pass the next batch through the net as in training; the number of its tiles."""
+
+        def tiles(image: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
+            with pixels_are_normalized():
+                self.model(image, training=True)
+            return tf.shape(image)[0]
+
+        counts = self.strategy.run(tiles, args=self._replica_tiles(next(batches)))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, counts, axis=None)
 
     def _replica_tiles(self, batch: Any) -> Any:
         """Each replica's image, label and weight. Not part of the step: a nested function may not synchronise."""

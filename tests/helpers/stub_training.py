@@ -138,7 +138,7 @@ class StubTrainer:
         return float(np.mean(losses))
 
     @contextmanager
-    def averaged_weights(self) -> Iterator[None]:
+    def averaged_weights(self, dataset: tf.data.Dataset) -> Iterator[None]:
         latest = [weight.numpy() for weight in self.model.weights]
         if self.step:
             for weight, average in zip(self.model.weights, self.averages, strict=False):

@@ -24,7 +24,8 @@ assert np.abs(t.weights(alone.model) - t.weights(shared.model)).max() < 1e-5
 SAME_STATISTICS = """
 from keras_unet.training.config import config_from_dict
 from keras_unet.training.optimizers import build_optimizer
-settings = config_from_dict({"optimizer": {"learning_rate": 0.01, "weight_decay": 0.5}}).optimizer
+rule = {"learning_rate": 0.01, "weight_decay": 0.5, "ema_decay": 0.5}
+settings = config_from_dict({"optimizer": rule}).optimizer
 batch = dict(dropout=0.0, normalization="batch", batch_momentum=0.5)
 alone = t.tiny_trainer(build_optimizer(settings, 3), **batch)
 with pair.scope():
@@ -32,6 +33,8 @@ with pair.scope():
 losses = [trainer.run(trainer.batches(t.noise()), 3) for trainer in (alone, shared)]
 assert abs(losses[0] - losses[1]) < 1e-6, losses
 assert np.abs(t.weights(alone.model) - t.weights(shared.model)).max() < 1e-5
+with alone.averaged_weights(t.noise()), shared.averaged_weights(t.noise()):
+    assert np.abs(t.weights(alone.model) - t.weights(shared.model)).max() < 1e-5  # the statistics are among them
 """
 
 ACCUMULATED = """
@@ -56,7 +59,7 @@ losses = [alone.run(alone.batches(large(3)), 2), shared.run(shared.batches(noise
 assert abs(losses[0] - losses[1]) < 1e-5, losses
 assert np.abs(weights(alone.model) - weights(shared.model)).max() < 1e-5
 latest = weights(shared.model)
-with alone.averaged_weights(), shared.averaged_weights():
+with alone.averaged_weights(noise()), shared.averaged_weights(noise()):
     assert np.abs(weights(alone.model) - weights(shared.model)).max() < 1e-5
     assert np.abs(weights(shared.model) - latest).max() > 1e-4
 assert np.array_equal(weights(shared.model), latest)

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
+from keras_unet.utils.atomic_files import write_text
 
 # TensorFlow Serving leaves this folder of a version to its users.
 DESCRIPTION_FILE = Path("assets.extra") / "keras_unet.json"

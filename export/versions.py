@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from keras_unet.arguments import whole_number
+from keras_unet.utils.argument_checks import whole_number
 
 try:
     import fcntl

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_unet.arguments import whole_number
+from keras_unet.utils.argument_checks import whole_number
 
 from .client.protos import PredictionLog, to_proto
 from .signatures import Serving

@@ -23,7 +23,7 @@ _NAMES = {
     "CrossentropyDice": "losses",
     "weight_map": "weight_maps",
     "separation_border": "weight_maps",
-    "pixel_statistics": "image_statistics",
+    "pixel_statistics": "preprocessing.image_statistics",
     "predict": "tiling",
     "predict_file": "streaming",
 }
@@ -52,10 +52,10 @@ _MODULES = (
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
-    from keras_unet.image_statistics import pixel_statistics as pixel_statistics
     from keras_unet.losses import CrossentropyDice as CrossentropyDice
     from keras_unet.losses import Dice as Dice
     from keras_unet.losses import WeightedCrossentropy as WeightedCrossentropy
+    from keras_unet.preprocessing.image_statistics import pixel_statistics as pixel_statistics
     from keras_unet.streaming import predict_file as predict_file
     from keras_unet.tiling import predict as predict
     from keras_unet.unet import UNet as UNet

@@ -11,7 +11,7 @@ from typing import Any
 import tensorflow as tf
 
 from keras_unet import elastic
-from keras_unet.pixel_normalization import statistics_of
+from keras_unet.preprocessing.pixel_normalization import statistics_of
 from keras_unet.tile_warp import Cut, TileWarp
 from keras_unet.variation import AugmentationSettings, Draw, Seed, draw, draw_knots, seed_pair, vary_gray_values
 

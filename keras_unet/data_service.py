@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from keras_unet.addresses import SCHEME, check_port, check_reachable
+from keras_unet.utils.addresses import SCHEME, check_port, check_reachable
 
 
 def through_service(every: Callable[[int, int], tf.data.Dataset], addresses: Sequence[str]) -> tf.data.Dataset:

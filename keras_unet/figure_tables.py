@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_unet.figures import Figures
-from keras_unet.files import write_text
+from keras_unet.utils.atomic_files import write_text
 
 _COLUMNS = {
     "iou": "IoU",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
-from keras_unet.arguments import whole_number
+from keras_unet.utils.argument_checks import whole_number
 
 Padding = Literal["valid", "same"]
 Upsampling = Literal["transposed", "bilinear"]

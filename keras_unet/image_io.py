@@ -15,7 +15,7 @@ import tifffile
 from PIL import Image
 
 from keras_unet._decoding import ImageError, Pixels, decode
-from keras_unet.files import written_aside
+from keras_unet.utils.atomic_files import written_aside
 
 FilePath = str | os.PathLike[str]
 

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_unet.pixel_normalization import pixels_are_normalized
+from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
 
 _SMALLEST = 1e-6  # standard deviation of a filter that sees nothing
 

@@ -17,7 +17,7 @@ PACKAGE = "keras_unet"
 CLASSES = {
     "UNet": "unet.UNet",
     "BilinearUpsampling": "blocks.BilinearUpsampling",
-    "NormalizePixels": "pixel_normalization.NormalizePixels",
+    "NormalizePixels": "preprocessing.pixel_normalization.NormalizePixels",
     "Conv2D": "blocks.Conv2D",
     "Conv2DTranspose": "blocks.Conv2DTranspose",
     "WeightedCrossentropy": "losses.WeightedCrossentropy",

@@ -7,7 +7,7 @@ from numbers import Real
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.arguments import refuse_path
+from keras_unet.utils.argument_checks import refuse_path
 
 Labels = npt.NDArray[np.int32]
 

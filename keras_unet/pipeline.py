@@ -12,13 +12,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_unet.arguments import whole_number
 from keras_unet.augment import AugmentationSettings, TileAugmenter, draw
 from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.geometry import Geometry
-from keras_unet.image_statistics import normalized, pixel_statistics
+from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics
 from keras_unet.sampling import SAMPLINGS, Sampling, window_corner
 from keras_unet.tile_warp import TileWarp
+from keras_unet.utils.argument_checks import whole_number
 
 __all__ = ["ClassWeights", "Example", "class_balance", "prepare", "tile_warp", "training_dataset", "validation_dataset"]
 
@@ -80,7 +80,7 @@ def training_dataset(
         sampling: Where in its image a window lies before it is varied: its centre anywhere (`"uniform"`), or with a
             pixel in it that counts (`"annotated"`) or that is foreground (`"foreground"`), see `window_corner`.
         normalize: Whether each tile's pixels are normalised by the statistics of its whole image, for a net that
-            normalises images and is called inside `keras_unet.pixel_normalization.pixels_are_normalized`.
+            normalises images and is called inside `keras_unet.preprocessing.pixel_normalization.pixels_are_normalized`.
 
     Returns:
         `(image, label, weight)`: `(batch, input_size, input_size, channels)` float32 raw pixels, and

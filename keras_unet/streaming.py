@@ -16,9 +16,9 @@ from tqdm import tqdm
 
 from keras_unet import __version__
 from keras_unet.image_io import FilePath, ImageError
-from keras_unet.image_statistics import Statistics, step
 from keras_unet.pieces import Pieces, Segmenter, net_segmenter
-from keras_unet.pixel_normalization import statistics_of
+from keras_unet.preprocessing.image_statistics import Statistics, step
+from keras_unet.preprocessing.pixel_normalization import statistics_of
 from keras_unet.targets import TILE, Progress, check_target, open_target, partial_settings
 from keras_unet.windows import Pixels, Windows, open_windows, paste
 

@@ -17,8 +17,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from keras_unet.files import naming
 from keras_unet.journal import Journal, parsed
+from keras_unet.utils.atomic_files import naming
 
 TILE = 256
 """Height and width in pixels of the tiles of a TIFF and the chunks of a Zarr store."""

@@ -4,8 +4,8 @@ import math
 import os
 from pathlib import Path
 
-from keras_unet.arguments import whole_number
 from keras_unet.geometry import Geometry
+from keras_unet.utils.argument_checks import whole_number
 
 _LARGEST_TILE = 1024  # pixels; past that, a larger tile of the paper's net saves less than 7 % of the arithmetic
 BYTES_PER_FILTER = 32  # measured peak of a forward pass on CPU: 10 to 24 bytes per tile pixel and top-level filter

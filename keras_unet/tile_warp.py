@@ -9,7 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_unet import elastic
-from keras_unet.pixel_normalization import limited, means_and_deviations
+from keras_unet.preprocessing.pixel_normalization import limited, means_and_deviations
 from keras_unet.variation import AugmentationSettings, Draw, blurred, pixel_noise, vary_gray_values
 
 

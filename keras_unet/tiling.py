@@ -17,14 +17,14 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_unet.arguments import refuse_path
 from keras_unet.forward import Forward, check_averaging, from_logits, logits, probabilities
 from keras_unet.geometry import Geometry
-from keras_unet.image_statistics import normalized as normalized_pixels
-from keras_unet.image_statistics import pixel_statistics
-from keras_unet.pixel_normalization import normalized, statistics_of
+from keras_unet.preprocessing.image_statistics import normalized as normalized_pixels
+from keras_unet.preprocessing.image_statistics import pixel_statistics
+from keras_unet.preprocessing.pixel_normalization import normalized, statistics_of
 from keras_unet.rotated import ROTATIONS, averaged_scores
 from keras_unet.tile_sizes import check_batch_size, check_tile, default_tile, free_memory, largest_tile, tile_context
+from keras_unet.utils.argument_checks import refuse_path
 
 # Weak keys: a model that is dropped takes its compiled functions along.
 _compiled: WeakKeyDictionary[Any, dict[Any, Callable[[tf.Tensor], tf.Tensor]]] = WeakKeyDictionary()

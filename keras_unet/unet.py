@@ -11,10 +11,10 @@ from typing import Any, Self
 import keras
 
 from keras_unet import blocks
-from keras_unet.arguments import whole_number
 from keras_unet.blocks import NORMALIZATIONS, Normalization
 from keras_unet.geometry import Geometry, Padding, Upsampling
-from keras_unet.pixel_normalization import NormalizePixels, PixelNormalization, checked
+from keras_unet.preprocessing.pixel_normalization import NormalizePixels, PixelNormalization, checked
+from keras_unet.utils.argument_checks import whole_number
 
 _OF_RUN = "model.keras"  # the file of a run folder that holds its model
 _HEAD = "logits"

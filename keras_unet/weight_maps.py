@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
-from keras_unet.arguments import refuse_path
+from keras_unet.utils.argument_checks import refuse_path
 
 LARGEST_RATIO = 10.0
 """Largest weight of a class as a multiple of the smallest: a few stray pixels must not outweigh all others."""

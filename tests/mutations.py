@@ -229,7 +229,7 @@ MUTATIONS = (
     Mutation(
         "pixels",
         "hot pixels count in the deviation",
-        "keras_unet/image_statistics.py",
+        "keras_unet/preprocessing/image_statistics.py",
         "np.where(varies, clipped.std(axis=0), 1.0)",
         "np.where(varies, values.std(axis=0), 1.0)",
         "test_pixel_normalization.py",

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from keras_unet.arguments import check_class_names, whole_number
 from keras_unet.geometry import Geometry
+from keras_unet.utils.argument_checks import check_class_names, whole_number
 
 
 @pytest.mark.parametrize("value", [3, np.int64(3), np.uint8(3), np.array(3)])

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_unet.addresses import check_address, check_reachable
 from keras_unet.commands import data_worker
 from keras_unet.commands.data_worker import serve
 from keras_unet.data_service import InputMachine, through_service
@@ -17,6 +16,7 @@ from keras_unet.geometry import Geometry
 from keras_unet.pipeline import prepare, training_dataset
 from keras_unet.training.config import ConfigError, config_from_dict
 from keras_unet.training.failures import input_explained
+from keras_unet.utils.addresses import check_address, check_reachable
 
 
 def free_port() -> int:

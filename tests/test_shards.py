@@ -16,7 +16,7 @@ from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import INDEX, ShardedImages
 from keras_unet.geometry import Geometry
 from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
-from keras_unet.pixel_normalization import pixels_are_normalized
+from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
 from keras_unet.shards import write_shards
 from keras_unet.training.config import config_from_dict
 from keras_unet.training.evaluation import evaluate

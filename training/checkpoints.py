@@ -19,7 +19,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.files import remove_partial, written_aside
+from keras_unet.utils.atomic_files import remove_partial, written_aside
 
 from .loop import DivergedError, Trainer
 

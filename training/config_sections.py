@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from keras_unet.addresses import check_address
 from keras_unet.geometry import Geometry
+from keras_unet.utils.addresses import check_address
 
 
 def _absolute(path: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_unet.files import written_aside
+from keras_unet.utils.atomic_files import written_aside
 
 from .checkpoints import UNREADABLE, Checkpoints, Progress, read, restore, snapshot
 from .config import Config, ConfigError

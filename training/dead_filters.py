@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_unet.pixel_normalization import pixels_are_normalized
+from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
 
 TILES = 32
 """Validation tiles that are looked at: where images are of several kinds, some filters are for one kind alone."""

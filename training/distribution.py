@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_unet.addresses import check_port
+from keras_unet.utils.addresses import check_port
 
 from .cluster import Cluster, read_cluster
 from .config import ConfigError

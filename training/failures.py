@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from keras_unet.datasets.sharded import Records
-from keras_unet.files import written_aside
 from keras_unet.geometry import Geometry
+from keras_unet.utils.atomic_files import written_aside
 
 from .config import Config, Training
 from .split import load_data

@@ -13,9 +13,9 @@ from statistics import mean, stdev
 
 from keras_unet.datasets import LabelledImages
 from keras_unet.figures import figures
-from keras_unet.files import write_text
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.unet import load_model
+from keras_unet.utils.atomic_files import write_text
 
 from .cluster import read_cluster
 from .config import Config, ConfigError

@@ -11,7 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet import metrics
-from keras_unet.pixel_normalization import pixels_are_normalized
+from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
 
 from .dead_filters import DeadFilters
 from .distribution import iterate

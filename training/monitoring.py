@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import pictures
-from keras_unet.files import naming, write_text
+from keras_unet.utils.atomic_files import naming, write_text
 
 from . import hyperparameters
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 import keras_unet
 from keras_unet.datasets import Sample
 from keras_unet.datasets.sharded import ShardedImages
-from keras_unet.files import write_text
+from keras_unet.utils.atomic_files import write_text
 
 from .config import ConfigError
 from .run_folder import RunFolder

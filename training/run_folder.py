@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_unet.files import PARTIAL, remove_partial, write_text
+from keras_unet.utils.atomic_files import PARTIAL, remove_partial, write_text
 
 from .config import Config, ConfigError, config_from_dict, dump
 from .locking import LOCK

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from keras_unet.augment import AugmentationSettings
 from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
-from keras_unet.files import write_text
 from keras_unet.geometry import Geometry
-from keras_unet.image_statistics import normalized, pixel_statistics
 from keras_unet.initialization import unit_variance
 from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
 from keras_unet.pipeline import class_balance, mirrored, prepare, tile_warp, training_dataset, validation_dataset
+from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics
 from keras_unet.unet import UNet, copy_weights, load_model
+from keras_unet.utils.atomic_files import write_text
 
 from .checkpoints import Progress
 from .config import Config, ConfigError, Loss

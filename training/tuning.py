@@ -11,9 +11,9 @@ from tqdm import tqdm
 
 from keras_unet import challenge
 from keras_unet.figures import JudgedImage, Scope, figures
-from keras_unet.files import write_text
 from keras_unet.instance_settings import InstanceSettings
 from keras_unet.region_merging import merged_map
+from keras_unet.utils.atomic_files import write_text
 
 from .config import ConfigError
 from .run_folder import RunFolder, fold_folders

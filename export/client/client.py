@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import image_io
-from keras_unet.arguments import whole_number
-from keras_unet.image_statistics import BY_STATISTICS, Statistics, pixel_statistics
+from keras_unet.preprocessing.image_statistics import BY_STATISTICS, Statistics, pixel_statistics
+from keras_unet.utils.argument_checks import whole_number
 
 from . import pieces
 from .addresses import read_address

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.image_statistics import BY_STATISTICS
+from keras_unet.preprocessing.image_statistics import BY_STATISTICS
 
 from .errors import ServerError, name_of, other_protocol, server_error
 from .formats import FORMATS, PngFormat

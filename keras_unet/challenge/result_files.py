@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from keras_unet.files import written_aside
 from keras_unet.label_checks import check_labels, check_probability
+from keras_unet.utils.atomic_files import written_aside
 
 LARGEST_MASK_ID = 65535
 """The most objects in a mask of the Cell Tracking Challenge, which is uint16."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.arguments import refuse_path
 from keras_unet.instances import check_labels, contingency
+from keras_unet.utils.argument_checks import refuse_path
 
 Frames = npt.NDArray[Any] | Iterable[npt.ArrayLike]
 FramePair = tuple[npt.ArrayLike, npt.ArrayLike]

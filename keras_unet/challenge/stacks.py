@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.arguments import refuse_path
 from keras_unet.instances import check_labels, check_probability, check_same_shape, check_threshold
+from keras_unet.utils.argument_checks import refuse_path
 
 THRESHOLDS: tuple[float, ...] = tuple(step / 10 for step in range(10))
 """The challenge's thresholds, 0.0 to 0.9 by 0.1; a pixel is cell where its probability is greater."""

@@ -161,7 +161,7 @@ def report(
 
 def _check_targets(csv_file: Path | None, json_file: Path | None, pictures: Path | None) -> None:
     """Refuse what cannot be written before anything is judged; a table never takes the place of an image."""
-    from keras_unet.files import check_writable
+    from keras_unet.utils.atomic_files import check_writable
 
     for option, path, ending in (("--csv", csv_file, ".csv"), ("--json", json_file, ".json")):
         if path is not None and path.suffix.lower() != ending:

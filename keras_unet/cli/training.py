@@ -120,7 +120,7 @@ def data_worker(
     ],
 ) -> None:
     """Make batches for trainers that name this machine in training.data_service."""
-    from keras_unet.addresses import SCHEME, check_address
+    from keras_unet.utils.addresses import SCHEME, check_address
 
     with wrong_use():
         check_address(f"{SCHEME}{address}")

@@ -2,8 +2,8 @@
 
 import threading
 
-from keras_unet.addresses import SCHEME, check_address
 from keras_unet.data_service import InputMachine
+from keras_unet.utils.addresses import SCHEME, check_address
 
 
 def serve(address: str) -> None:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import image_io
-from keras_unet.files import written_aside
 from keras_unet.training import Config
 from keras_unet.training.range_test import RangeTest, find_learning_rate
+from keras_unet.utils.atomic_files import written_aside
 
 TABLE, PICTURE = "learning-rates.csv", "learning-rates.png"
 

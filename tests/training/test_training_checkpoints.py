@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from helpers.runs import noise, tiny_trainer
 
-from keras_unet.files import written_aside
 from keras_unet.training import checkpoints
 from keras_unet.training.checkpoints import CheckpointError, Checkpoints, Progress
 from keras_unet.training.loop import DivergedError, Trainer
+from keras_unet.utils.atomic_files import written_aside
 
 
 @pytest.fixture(scope="module")

@@ -13,8 +13,8 @@ from keras_unet.commands.report.style import stylesheet
 from keras_unet.commands.report.summary import head
 from keras_unet.figure_tables import flat, title
 from keras_unet.figures import Figures
-from keras_unet.files import write_text
 from keras_unet.training.history import History, read_history
+from keras_unet.utils.atomic_files import write_text
 
 _GENERATOR = '<meta name="generator" content="keras-unet report'
 _HEAD_BYTES = 1000  # within which a report names itself

@@ -4,7 +4,7 @@ They are taken from a sample on a regular grid, so that an image of any size cos
 the sample's percentiles 0.2 and 99.8, so that hot pixels do not count. Of `a * image + b` they are `a` times and `a`
 times plus `b`: brightness, contrast and bit depth do not change a normalised image.
 
-`keras_unet.pixel_normalization` computes the same in TensorFlow.
+`keras_unet.preprocessing.pixel_normalization` computes the same in TensorFlow.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.arguments import refuse_path
+from keras_unet.utils.argument_checks import refuse_path
 
 SIDE = 256  # rows and columns of the sample at most
 CLIPPED = 0.002  # share of the sample at each end

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from keras_unet.image_statistics import CLIPPED, LIMIT, SIDE
+from keras_unet.preprocessing.image_statistics import CLIPPED, LIMIT, SIDE
 
 PixelNormalization = Literal["range", "image"] | tuple[Sequence[float], Sequence[float]]
 

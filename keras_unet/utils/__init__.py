@@ -1,0 +1,1 @@
+"""Small parts that every room uses: checks of arguments, atomic writes, network addresses. No TensorFlow."""

@@ -18,6 +18,7 @@ setup(
     packages=packages,
     package_dir={"keras_unet": "keras_unet", **{f"keras_unet.{room}": room for room in ROOMS}},
     package_data={
+        "": ["*.pyi"],
         "keras_unet": ["py.typed"],
         **{folder: ["*"] for folder in FOLDERS_OF_DATA},
         "keras_unet.export.serving": ["*.config", "*.json", "*.yml"],

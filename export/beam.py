@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_unet.image_io import ImageError, read_image
+from keras_unet.image_io.image_files import ImageError, read_image
 
 from .messages import sentence
 

@@ -157,7 +157,7 @@ def _opened(
 ) -> Target:
     if path.suffix.lower() != ".zarr":
         return _TiffTarget(partial, shape, dtype, compress, end)
-    from keras_unet.zarr_images import ZarrTarget
+    from keras_unet.image_io.zarr_store import ZarrTarget
 
     return ZarrTarget(partial, shape, dtype, TILE, compress, end)
 

@@ -165,7 +165,7 @@ MUTATIONS = (
     Mutation(
         "reading",
         "a stack is read as its first page",
-        "keras_unet/image_io.py",
+        "keras_unet/image_io/image_files.py",
         '    if len(stack) != 1:\n        raise ImageError(f"{path}: expected a single image.',
         '    if len(stack) < 1:\n        raise ImageError(f"{path}: expected a single image.',
         "image_io",

@@ -11,7 +11,7 @@ from helpers.nets import net as any_net
 from PIL import Image
 
 import keras_unet as ku
-from keras_unet.image_io import read_image
+from keras_unet.image_io.image_files import read_image
 
 beam = pytest.importorskip("apache_beam")
 testing = pytest.importorskip("apache_beam.testing.util")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from keras_unet.challenge.det import det_of_pairs
 from keras_unet.challenge.seg import FramePair, seg_of_pairs
-from keras_unet.image_io import list_images, read_labels
+from keras_unet.image_io.image_files import list_images, read_labels
 
 
 def seg_of_sequence(

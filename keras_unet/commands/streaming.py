@@ -12,11 +12,11 @@ import numpy as np
 from keras_unet.commands.inputs import check_names, image_files
 from keras_unet.commands.models import exported_version
 from keras_unet.commands.value_range import RangeCheck, range_of_export, range_of_model
+from keras_unet.image_io.windows import Pixels
 from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
 from keras_unet.preprocessing.image_statistics import BY_STATISTICS, Statistics
 from keras_unet.streaming import stream
 from keras_unet.targets import check_target, partial_settings
-from keras_unet.windows import Pixels
 
 FORMATS = ("tif", "zarr")
 

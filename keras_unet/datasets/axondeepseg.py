@@ -11,7 +11,7 @@ from pathlib import Path
 from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.published import existing_folder, other_layout, partner, read_codes, read_sample
 from keras_unet.datasets.unread import collected, data_set, pixel_type_notes
-from keras_unet.image_io import IMAGE_SUFFIXES, natural_order
+from keras_unet.image_io.image_files import IMAGE_SUFFIXES, natural_order
 
 CLASS_NAMES = ("background", "myelin", "axon")
 _CODES = (0, 127, 255)

@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.image_io import check_finite
+from keras_unet.image_io.image_files import check_finite
 from keras_unet.preprocessing.image_statistics import data_statistics
 from keras_unet.utils.argument_checks import check_class_names
 

@@ -20,7 +20,7 @@ from keras_unet.datasets.ctc_files import Frames, find_sequences
 from keras_unet.datasets.partial_truth import Ids, further_cells
 from keras_unet.datasets.published import existing_folder, read_ids
 from keras_unet.datasets.unread import outline, pixel_type_notes
-from keras_unet.image_io import ImageError, read_image
+from keras_unet.image_io.image_files import ImageError, read_image
 
 Truth = Literal["gold", "silver", "gold_and_silver"]
 

@@ -10,7 +10,7 @@ from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.pairing import pair
 from keras_unet.datasets.published import existing_folder, other_layout, read_codes, read_sample
 from keras_unet.datasets.unread import collected, data_set
-from keras_unet.image_io import list_images
+from keras_unet.image_io.image_files import list_images
 
 CLASS_NAMES = (
     "membrane at 0 degrees",

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.folders import contents
-from keras_unet.image_io import ImageError, read_image, read_labels
+from keras_unet.image_io.image_files import ImageError, read_image, read_labels
 
 ReadLabels = Callable[[], NDArray[Any]]
 

@@ -19,7 +19,7 @@ from keras_unet.datasets.annotators import consensus
 from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.published import existing_folder, other_layout, partner, read_mask, read_sample
 from keras_unet.datasets.unread import collected, data_set
-from keras_unet.image_io import ImageError, list_images, natural_order
+from keras_unet.image_io.image_files import ImageError, list_images, natural_order
 
 IGNORED = 255
 _EXPECTED = (

@@ -7,7 +7,7 @@ from typing import Any, overload
 
 from keras_unet.datasets.base import LabelledImages, Sample, check_channels
 from keras_unet.datasets.label_values import NamedLabels
-from keras_unet.image_io import read_label_stack
+from keras_unet.image_io.image_files import read_label_stack
 
 Source = Callable[[], list[Sample]]
 """Reads the samples of one image file: one, or one for each page."""

@@ -6,7 +6,7 @@ import tifffile
 from helpers.image_files import COLOUR, GREY, noise
 from PIL import Image
 
-from keras_unet.image_io import list_images, read_image, read_labels
+from keras_unet.image_io.image_files import list_images, read_image, read_labels
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "gif", "tif", "pgm"])

@@ -6,7 +6,7 @@ import tifffile
 from helpers.image_files import noise
 from PIL import Image
 
-from keras_unet.image_io import ImageError, read_image, read_label_stack, read_labels, read_stack
+from keras_unet.image_io.image_files import ImageError, read_image, read_label_stack, read_labels, read_stack
 
 
 def test_ome_axes_are_sorted_into_pages_and_channels(tmp_path):

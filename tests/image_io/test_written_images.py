@@ -8,7 +8,7 @@ import pytest
 import tifffile
 from helpers.image_files import COLOUR, GREY
 
-from keras_unet.image_io import read_image, read_labels, write_image, write_labels, write_probabilities
+from keras_unet.image_io.image_files import read_image, read_labels, write_image, write_labels, write_probabilities
 
 
 @pytest.mark.parametrize(

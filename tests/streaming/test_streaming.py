@@ -11,7 +11,7 @@ from helpers.streaming import net, written
 from PIL import Image
 
 import keras_unet as ku
-from keras_unet.image_io import ImageError, read_image
+from keras_unet.image_io.image_files import ImageError, read_image
 from keras_unet.streaming import predict_file
 from keras_unet.tile_sizes import tile_context
 

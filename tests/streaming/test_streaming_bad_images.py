@@ -11,7 +11,7 @@ from PIL import Image
 
 import keras_unet as ku
 from keras_unet import targets
-from keras_unet.image_io import ImageError, read_image
+from keras_unet.image_io.image_files import ImageError, read_image
 from keras_unet.streaming import predict_file
 
 

@@ -14,7 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageSequence, UnidentifiedImageError
 
-from keras_unet import _file_checks
+from keras_unet.image_io import file_checks
 
 Pixels = NDArray[Any]
 
@@ -75,7 +75,7 @@ def _decode_tiff(path: Path, palette_indices: bool, start: bytes) -> tuple[Pixel
         series = _series_to_read(tif.series, path)
         page = series[0].keyframe
         for one in series:
-            _file_checks.check_size_of_tiff(one, path.stat().st_size)
+            file_checks.check_size_of_tiff(one, path.stat().st_size)
         stack = np.concatenate([_pages_first(s.asarray(), s.axes) for s in series])
         colours = page.colormap
     if colours is not None and page.photometric == tifffile.PHOTOMETRIC.PALETTE and not palette_indices:
@@ -132,15 +132,15 @@ def _without_log(name: str) -> Iterator[None]:
 
 
 def _decode_other(path: Path, palette_indices: bool, start: bytes) -> tuple[Pixels, bool]:
-    if start[:8] == _file_checks.PNG:
+    if start[:8] == file_checks.PNG:
         return _decode_png(path.read_bytes(), palette_indices)
-    if start[:3] == _file_checks.JPEG:
-        _file_checks.check_jpeg(path.read_bytes())
+    if start[:3] == file_checks.JPEG:
+        file_checks.check_jpeg(path.read_bytes())
     return _decode_by_pillow(path, palette_indices)
 
 
 def _decode_png(data: bytes, palette_indices: bool) -> tuple[Pixels, bool]:
-    is_animation, data = _file_checks.plain_png(data)
+    is_animation, data = file_checks.plain_png(data)
     bits, colour = data[24], data[25]
     if bits == 16 and is_animation:
         raise ValueError("an animation of 16 bits")
@@ -152,7 +152,7 @@ def _decode_png(data: bytes, palette_indices: bool) -> tuple[Pixels, bool]:
     is_interlaced, last = bool(data[28]), stack[0, -1]
     # Pillow takes rows that the file lacks for zeros. To look for them takes long, and most last rows tell.
     if not is_animation and (is_interlaced or (last == last[:1]).all()):
-        _file_checks.check_pixels_of_png(data)
+        file_checks.check_pixels_of_png(data)
     return stack, has_alpha
 
 

@@ -16,8 +16,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from keras_unet import _decoding, _file_checks
-from keras_unet.image_io import ImageError, read_image
+from keras_unet.image_io import decoding, file_checks
+from keras_unet.image_io.image_files import ImageError, read_image
 
 Pixels = NDArray[Any]
 Read = Callable[[slice, slice], Pixels]
@@ -88,7 +88,7 @@ def open_windows(path: str | os.PathLike[str], level: int = 0) -> Iterator[Windo
     """
     path = Path(path)
     if path.is_dir():
-        from keras_unet.zarr_images import open_zarr
+        from keras_unet.image_io.zarr_store import open_zarr
 
         yield open_zarr(path, level)
         return
@@ -96,10 +96,10 @@ def open_windows(path: str | os.PathLike[str], level: int = 0) -> Iterator[Windo
         raise FileNotFoundError(f"{path}: expected an image file or a Zarr store. Received nothing of that name.")
     with path.open("rb") as file:
         start = file.read(4)
-    if start not in _decoding._TIFF_STARTS:
+    if start not in decoding._TIFF_STARTS:
         yield _whole(path, level)
         return
-    with _decoding._without_log("tifffile"), contextlib.ExitStack() as stack:
+    with decoding._without_log("tifffile"), contextlib.ExitStack() as stack:
         with _naming_damage(path):
             tif = stack.enter_context(tifffile.TiffFile(path))
             windows = _tiff_windows(path, tif, level)
@@ -139,12 +139,12 @@ def _naming_damage(path: Path) -> Iterator[None]:
 
 
 def _tiff_windows(path: Path, tif: Any, level: int) -> Windows:
-    if _decoding._is_cut_short(tif):
+    if decoding._is_cut_short(tif):
         raise ImageError(f"{path}: expected a complete TIFF. Received one that is cut short or damaged.")
-    series, *others = _decoding._series_to_read(tif.series, path)
+    series, *others = decoding._series_to_read(tif.series, path)
     check_level(path, level, len(series.levels))
     series = series.levels[level]
-    _file_checks.check_size_of_tiff(series, path.stat().st_size)
+    file_checks.check_size_of_tiff(series, path.stat().st_size)
     size = dict(zip(series.axes, series.shape, strict=True))
     channels = int(np.prod([count for axis, count in size.items() if axis in "CS"], dtype=int))
     pages = (1 + len(others)) * series.size // (channels * size["Y"] * size["X"])
@@ -156,7 +156,7 @@ def _tiff_windows(path: Path, tif: Any, level: int) -> Windows:
     rgba = page.photometric == tifffile.PHOTOMETRIC.RGB and page.samplesperpixel == 4
     has_alpha = rgba or any(extra in (1, 2) for extra in page.extrasamples)
     if page.colormap is not None and page.photometric == tifffile.PHOTOMETRIC.PALETTE:
-        read, channels, dtype = _coloured(read, _decoding._palette(page.colormap.T))
+        read, channels, dtype = _coloured(read, decoding._palette(page.colormap.T))
     else:
         dtype = np.dtype(np.uint8) if series.dtype == bool else series.dtype.newbyteorder("=")
     if dtype.kind not in "uif":
@@ -182,7 +182,7 @@ def _mapped(path: Path, series: Any, byteorder: str) -> Read:
         # Mapped anew each time: the pages of a mapping that stays open count as memory of the process.
         pixels = np.memmap(path, dtype, "r", series.dataoffset, series.shape)
         window = tuple({"Y": rows, "X": columns}.get(axis, slice(None)) for axis in series.axes)
-        return np.array(_decoding._pages_first(np.asarray(pixels[window]), series.axes)[0])
+        return np.array(decoding._pages_first(np.asarray(pixels[window]), series.axes)[0])
 
     return read
 

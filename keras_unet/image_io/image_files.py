@@ -14,7 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from keras_unet._decoding import ImageError, Pixels, decode
+from keras_unet.image_io.decoding import ImageError, Pixels, decode
 from keras_unet.utils.atomic_files import written_aside
 
 FilePath = str | os.PathLike[str]

@@ -1,0 +1,5 @@
+"""Images and labels in files: whole, as stacks, and by windows."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

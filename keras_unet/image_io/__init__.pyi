@@ -1,0 +1,13 @@
+from .decoding import ImageError as ImageError
+from .image_files import IMAGE_SUFFIXES as IMAGE_SUFFIXES
+from .image_files import check_finite as check_finite
+from .image_files import list_images as list_images
+from .image_files import natural_order as natural_order
+from .image_files import read_image as read_image
+from .image_files import read_label_stack as read_label_stack
+from .image_files import read_labels as read_labels
+from .image_files import read_stack as read_stack
+from .image_files import write_image as write_image
+from .image_files import write_labels as write_labels
+from .image_files import write_probabilities as write_probabilities
+from .windows import open_windows as open_windows

@@ -18,7 +18,8 @@ import keras_unet as ku
 from keras_unet.augment import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.instances import instances, separated_pairs
+from keras_unet.instances.components import instances
+from keras_unet.instances.matching import separated_pairs
 from keras_unet.pipeline import prepare, training_dataset
 
 TILE = 204  # input pixels; 164 come out of a valid net of depth 2

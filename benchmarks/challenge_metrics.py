@@ -31,7 +31,8 @@ from keras_unet.challenge import (
     warping_error,
 )
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.instances import instances, separated_pairs, watershed_instances
+from keras_unet.instances.components import instances, watershed_instances
+from keras_unet.instances.matching import separated_pairs
 from keras_unet.weight_maps import separation_border
 
 SLICES = Path("isbi2012") / "train-labels.tif"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from keras_unet import challenge, datasets
 from keras_unet.datasets import LabelledImages
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.truth import true_classes, true_objects
 
 SETTINGS = {

@@ -1,11 +1,11 @@
-"""Instance segmentation in the graph, pixel for pixel as `keras_unet.instance_settings.InstanceSettings.find`."""
+"""Instance segmentation in the graph, pixel for pixel as `keras_unet.instances.InstanceSettings.find`."""
 
 import tensorflow as tf
 
-from keras_unet.expansion import lines
-from keras_unet.instance_settings import InstanceSettings
-from keras_unet.instances import FLOOD_LEVELS, check_depth
-from keras_unet.watershed import FARTHEST
+from keras_unet.instances.components import FLOOD_LEVELS, check_depth
+from keras_unet.instances.expansion import lines
+from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.instances.marker_watershed import FARTHEST
 
 _FAR = 2**31 - 1
 _LOWEST = -1e9  # below all heights
@@ -90,7 +90,7 @@ def distance_heights(mask: tf.Tensor) -> tf.Tensor:
 
 
 def peaks(heights: tf.Tensor, depth: int, mask: tf.Tensor) -> tf.Tensor:
-    """As `keras_unet.watershed.peaks`."""
+    """As `keras_unet.instances.marker_watershed.peaks`."""
     levelled = _reconstructed(tf.where(mask, heights - float(depth), heights), heights)
     below = _reconstructed(tf.where(mask, levelled - 1.0, levelled), levelled)
     return mask & (levelled > below)
@@ -137,7 +137,7 @@ def flooded(seeds: tf.Tensor, heights: tf.Tensor, foreground: tf.Tensor) -> tf.T
 
 
 def _watershed(seeds: tf.Tensor, heights: tf.Tensor, mask: tf.Tensor) -> tf.Tensor:
-    """As `keras_unet.watershed.watershed`: the same waves, of pixels that await their turn at the current level.
+    """As `keras_unet.instances.watershed`: the same waves, of pixels that await their turn at the current level.
 
     In the flattened ids, framed by background, -1 stands for a pixel that is free.
     """

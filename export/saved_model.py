@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_unet.forward import check_averaging
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.tile_sizes import tile_context
 from keras_unet.tiling import Tiler, tiler_for
 from keras_unet.unet import UNet
@@ -52,7 +52,7 @@ def save(
     - `serving_default`: `probabilities`, `(batch, height, width, num_classes)` float32;
     - `classes`: `classes`, `(batch, height, width)` uint8; for `num_classes` 1, class 1 is p > 0.5;
     - `instances`: `instances`, `(batch, height, width)` int32, objects numbered from 1 in reading order, exactly
-      those that `keras_unet.instance_settings.InstanceSettings.find` finds in the probabilities; if `metadata` has
+      those that `keras_unet.instances.InstanceSettings.find` finds in the probabilities; if `metadata` has
       `tuned` or a `threshold`.
 
     For `image_bytes` of shape `(batch,)`, PNG or JPEG files each of its own size (nets of 1 or 3 channels):

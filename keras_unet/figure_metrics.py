@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_unet import challenge, scores
-from keras_unet.instances import separated_pairs
+from keras_unet.instances.matching import separated_pairs
 from keras_unet.judged_images import Judgement, Labels, Scope
 from keras_unet.salient import MEASURES, salient_scores
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from keras_unet import scores
 from keras_unet.datasets.base import Kind
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 
 Labels = npt.NDArray[np.int32]
 

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_unet.challenge.seg import Frames, pair_frames
-from keras_unet.label_checks import check_labels, check_probability, check_same_shape
+from keras_unet.instances.label_checks import check_labels, check_probability, check_same_shape
 
 MEASURES = ("s_measure", "max_e", "mean_e", "max_f", "weighted_f", "mae", "hce")
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from keras_unet.challenge.seg import Frames, pair_frames
-from keras_unet.label_checks import check_plane, check_probability, check_same_shape
+from keras_unet.instances.label_checks import check_plane, check_probability, check_same_shape
 
 Matrix = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]

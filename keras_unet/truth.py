@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.datasets.base import Kind
-from keras_unet.instances import class_components
+from keras_unet.instances.components import class_components
 from keras_unet.weight_maps import separation_border
 
 Labels = NDArray[np.int32]

@@ -117,7 +117,7 @@ MUTATIONS = (
     Mutation(
         "instances",
         "objects that touch at a corner hang together",
-        "keras_unet/instances.py",
+        "keras_unet/instances/components.py",
         "connectivity=4, ltype=cv2.CV_32S)\n    return np.asarray(labels",
         "connectivity=8, ltype=cv2.CV_32S)\n    return np.asarray(labels",
         "instances",

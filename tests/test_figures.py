@@ -20,7 +20,7 @@ from keras_unet.figures import (
     figures_by_image,
     judge,
 )
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.truth import true_classes, true_objects
 
 CELLS = Scope(("background", "cell"), "classes")

@@ -12,7 +12,7 @@ import keras_unet as ku
 from keras_unet.augment import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.geometry import Geometry
-from keras_unet.instances import class_components
+from keras_unet.instances.components import class_components
 from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
 
 NET = Geometry(depth=1)

@@ -13,7 +13,7 @@ from keras_unet import challenge
 from keras_unet.datasets import LabelledImages
 from keras_unet.figure_tables import format_table
 from keras_unet.figures import Figures, JudgedImage, Scope, chosen_metrics, figures, judge
-from keras_unet.instance_settings import BORDER, InstanceSettings
+from keras_unet.instances.instance_settings import BORDER, InstanceSettings
 from keras_unet.truth import true_classes, true_objects
 
 __all__ = [

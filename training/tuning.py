@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from keras_unet import challenge
 from keras_unet.figures import JudgedImage, Scope, figures
-from keras_unet.instance_settings import InstanceSettings
-from keras_unet.region_merging import merged_map
+from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.instances.region_merging import merged_map
 from keras_unet.utils.atomic_files import write_text
 
 from .config import ConfigError
@@ -115,7 +115,7 @@ class Merging:
     """How regions of membrane images are best merged.
 
     Args:
-        merge_threshold: Of `keras_unet.region_merging.merge_regions`; None if the probabilities alone are better.
+        merge_threshold: Of `keras_unet.instances.merge_regions`; None if the probabilities alone are better.
         rand_error: Of the maps with merged regions.
         rand_error_before: Of the probabilities alone.
     """

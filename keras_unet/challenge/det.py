@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_unet.challenge.seg import FramePair, Frames, pair_frames
-from keras_unet.instances import check_labels, contingency
+from keras_unet.instances.label_checks import check_labels
+from keras_unet.instances.matching import contingency
 
 # Penalties of one splitting operation, one missed marker and one extra object.
 SPLIT, MISS, EXTRA = 5, 10, 1

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 
-from keras_unet.label_checks import check_labels, check_probability
+from keras_unet.instances.label_checks import check_labels, check_probability
 from keras_unet.utils.atomic_files import written_aside
 
 LARGEST_MASK_ID = 65535

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.instances import check_labels, contingency
+from keras_unet.instances.label_checks import check_labels
+from keras_unet.instances.matching import contingency
 from keras_unet.utils.argument_checks import refuse_path
 
 Frames = npt.NDArray[Any] | Iterable[npt.ArrayLike]

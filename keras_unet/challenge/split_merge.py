@@ -18,7 +18,9 @@ import numpy.typing as npt
 
 from keras_unet.challenge.stacks import THRESHOLDS, check_has_cells, read_labels, read_pair, read_thresholds
 from keras_unet.challenge.thinning import thin_membranes
-from keras_unet.instances import Labels, check_same_shape, connected_components, contingency
+from keras_unet.instances.components import connected_components
+from keras_unet.instances.label_checks import Labels, check_same_shape
+from keras_unet.instances.matching import contingency
 
 
 class SplitMerge(NamedTuple):

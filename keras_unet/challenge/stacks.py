@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.instances import check_labels, check_probability, check_same_shape, check_threshold
+from keras_unet.instances.label_checks import check_labels, check_probability, check_same_shape, check_threshold
 from keras_unet.utils.argument_checks import refuse_path
 
 THRESHOLDS: tuple[float, ...] = tuple(step / 10 for step in range(10))

@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.instances import Labels, connected_components
+from keras_unet.instances.components import connected_components
+from keras_unet.instances.label_checks import Labels
 
 # Besides the ids of cells: a line between cells, what lies around the image, membrane not reached yet, and queued.
 _LINE, _OUTSIDE, _MEMBRANE, _QUEUED = 0, -1, -2, -3

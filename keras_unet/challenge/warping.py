@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from keras_unet.challenge.stacks import THRESHOLDS, ProbabilityStack, read_pair, read_thresholds
-from keras_unet.instances import connected_components
+from keras_unet.instances.components import connected_components
 
 Mask = npt.NDArray[np.bool_]
 

@@ -15,8 +15,8 @@ from keras_unet.commands.inputs import image_files, list_files
 from keras_unet.commands.models import Segmenter
 from keras_unet.commands.prediction import foreground
 from keras_unet.commands.value_range import check_range
-from keras_unet.instance_settings import InstanceSettings
-from keras_unet.region_merging import merged_map
+from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.instances.region_merging import merged_map
 
 STACK_NAME = "result-volume.tif"
 
@@ -34,7 +34,7 @@ def write_isbi(
             (`slice2` before `slice10`), of the pages in a file.
         out: Folder for `result-volume.tif`, made if need be.
         merge_threshold: Regions are merged by it and the lines between them made 0, see
-            `keras_unet.region_merging.merged_map`; None to leave the probabilities as they are.
+            `keras_unet.instances.region_merging.merged_map`; None to leave the probabilities as they are.
 
     Yields:
         The path of the stack.

@@ -13,7 +13,8 @@ from keras_unet.commands.prediction import foreground
 from keras_unet.commands.result_pictures import numbered_alike
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.instances import connected_components, separated_pairs
+from keras_unet.instances.components import connected_components
+from keras_unet.instances.matching import separated_pairs
 from keras_unet.training.run_folder import RunFolder
 from keras_unet.unet import load_model
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.commands.value_range import range_of_export, range_of_model
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from keras_unet import image_io, pictures
 from keras_unet.commands.failures import Failures
 from keras_unet.commands.inputs import image_files, read_pages
 from keras_unet.commands.models import Segmenter
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 
 
 def predict_files(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from keras_unet import image_io, pictures
 from keras_unet.figures import JudgedImage, Scope
-from keras_unet.instances import match_instances
+from keras_unet.instances.matching import match_instances
 
 # Colours that differ for colour-blind eyes too.
 FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (230, 120, 0), (40, 150, 255), (220, 60, 220)

@@ -14,7 +14,7 @@ from keras_unet.commands.prediction import write_results
 from keras_unet.commands.value_range import range_of_export
 from keras_unet.export.client import Client, Segmentation
 from keras_unet.export.client.parallel import ordered_map
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 
 
 class _Page(NamedTuple):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from keras_unet import image_io, pictures
 from keras_unet.commands.inputs import image_files, page_name
-from keras_unet.instances import class_components, connected_components
+from keras_unet.instances.components import class_components, connected_components
 
 
 def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: float, components: bool) -> Iterator[Path]:

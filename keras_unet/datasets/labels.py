@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from keras_unet.datasets.base import Kind
 from keras_unet.datasets.label_values import LabelValues, NamedLabels, collect_values
-from keras_unet.label_checks import LARGEST_ID
+from keras_unet.instances.label_checks import LARGEST_ID
 from keras_unet.utils.argument_checks import check_class_names
 
 LabelKind = Literal["binary", "classes", "instances"]

@@ -15,8 +15,8 @@ from keras_unet import image_io
 from keras_unet.challenge import mask_names, seg_measure, seg_of_sequence, write_em_stack, write_mask
 from keras_unet.commands.challenge_results import mask_files, write_ctc, write_isbi
 from keras_unet.commands.models import Segmenter
-from keras_unet.instance_settings import InstanceSettings
-from keras_unet.region_merging import merged_map
+from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.instances.region_merging import merged_map
 
 Pixels = NDArray[Any]
 

@@ -10,7 +10,7 @@ from helpers.nets import loaded, new_net, skip_the_proof
 
 from keras_unet import image_io, training
 from keras_unet.commands import demo
-from keras_unet.instances import instances
+from keras_unet.instances.components import instances
 from keras_unet.training.run_folder import RunFolder
 
 SIZE = 240

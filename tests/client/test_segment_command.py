@@ -13,7 +13,7 @@ from helpers.command_line import done, mistake, run
 from PIL import Image
 
 from keras_unet import image_io
-from keras_unet.instances import instances
+from keras_unet.instances.components import instances
 from keras_unet.tiling import predict
 
 NO_TENSORFLOW = """

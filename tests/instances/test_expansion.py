@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from keras_unet.instances import expand_between
+from keras_unet.instances.expansion import expand_between
 from keras_unet.weight_maps import separation_border
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from keras_unet.instances import (
+from keras_unet.instances.components import (
     connected_components,
     drop_small,
     fill_holes,

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_unet.commands.result_pictures import numbered_alike
-from keras_unet.instances import contingency, instances, iou_matrix, match_instances, separated_pairs, touching_pairs
+from keras_unet.instances.components import instances
+from keras_unet.instances.matching import contingency, iou_matrix, match_instances, separated_pairs, touching_pairs
 
 small_labels = arrays(np.int32, (9, 7), elements=st.integers(0, 4))
 

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
 
-from keras_unet.instances import connected_components, instances, separated_pairs, watershed, watershed_instances
-from keras_unet.watershed import peaks
+from keras_unet.instances.components import connected_components, instances, watershed_instances
+from keras_unet.instances.marker_watershed import peaks, watershed
+from keras_unet.instances.matching import separated_pairs
 
 
 def test_markers_meet_in_the_valley():

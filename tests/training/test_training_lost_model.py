@@ -10,7 +10,7 @@ import pytest
 from helpers.runs import cells, quiet, tiny
 
 from keras_unet import training
-from keras_unet.instance_settings import InstanceSettings
+from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.training import ConfigError, tuning
 from keras_unet.training.run_folder import RunFolder
 

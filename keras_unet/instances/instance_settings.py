@@ -8,17 +8,10 @@ from typing import Any, Self
 
 import numpy.typing as npt
 
-from keras_unet.instances import (
-    Labels,
-    check_threshold,
-    drop_small,
-    expand_between,
-    flood_down,
-    instances,
-    watershed_instances,
-)
-from keras_unet.instances import check_depth as _check_depth
-from keras_unet.label_checks import check_count
+from keras_unet.instances.components import check_depth as _check_depth
+from keras_unet.instances.components import drop_small, flood_down, instances, watershed_instances
+from keras_unet.instances.expansion import expand_between
+from keras_unet.instances.label_checks import Labels, check_count, check_threshold
 
 # The separation border that a net is trained to leave between objects is up to two pixels wide.
 BORDER = 2

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.label_checks import Labels, check_count, check_labels
+from keras_unet.instances.label_checks import Labels, check_count, check_labels
 
 Positions = npt.NDArray[np.intp]
 

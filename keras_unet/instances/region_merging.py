@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.label_checks import Labels, check_plane, check_probability
-from keras_unet.watershed import distance_to_background
+from keras_unet.instances.label_checks import Labels, check_plane, check_probability
+from keras_unet.instances.marker_watershed import distance_to_background
 
 MERGE_THRESHOLD = 0.75
 

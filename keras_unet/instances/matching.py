@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.label_checks import Labels, check_labels, check_same_shape
+from keras_unet.instances.label_checks import Labels, check_labels, check_same_shape
 
 
 class Contingency(NamedTuple):

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.expansion import expand_between
-from keras_unet.label_checks import (
-    LARGEST_ID,
+from keras_unet.instances.expansion import expand_between
+from keras_unet.instances.label_checks import (
     Labels,
     check_count,
     check_labels,
@@ -23,41 +22,7 @@ from keras_unet.label_checks import (
     check_same_shape,
     check_threshold,
 )
-from keras_unet.overlaps import (
-    Contingency,
-    Overlaps,
-    contingency,
-    iou_matrix,
-    match_instances,
-    separated_pairs,
-    touching_pairs,
-)
-from keras_unet.watershed import Heights, Mask, distance_to_background, peaks, watershed
-
-__all__ = [
-    "LARGEST_ID",
-    "Contingency",
-    "Labels",
-    "Overlaps",
-    "check_labels",
-    "check_probability",
-    "check_same_shape",
-    "check_threshold",
-    "class_components",
-    "connected_components",
-    "contingency",
-    "drop_small",
-    "expand_between",
-    "fill_holes",
-    "flood_down",
-    "instances",
-    "iou_matrix",
-    "match_instances",
-    "separated_pairs",
-    "touching_pairs",
-    "watershed",
-    "watershed_instances",
-]
+from keras_unet.instances.marker_watershed import Heights, Mask, distance_to_background, peaks, watershed
 
 # Heights are rounded, so that flooding takes some hundred steps: to a sixteenth of a pixel, to 1/256 of probability.
 _UNITS = {"distance": 16, "probability": 256}

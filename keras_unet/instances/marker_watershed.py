@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet.label_checks import Labels, check_labels, check_plane
+from keras_unet.instances.label_checks import Labels, check_labels, check_plane
 
 Heights = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]

@@ -64,12 +64,3 @@ def test_demo_counts_the_cells_that_the_exported_net_sees_and_goes_on_where_it_w
     assert untrained == [7, 7]  # the second was refused
     assert "models/cells/2/" in printed
     assert (out / "overlay.png").exists()
-
-
-@pytest.mark.slow
-def test_demo_in_a_small_mode_ends_with_its_picture(tmp_path: Path) -> None:
-    printed = done("demo", "--out", tmp_path / "demo", "--steps", "2")
-    picture = image_io.read_image(tmp_path / "demo" / "overlay.png")
-    assert picture.shape[1] > 4 * 768
-    assert "overlay.png" in printed
-    assert (tmp_path / "demo" / "models" / "cells" / "1" / "saved_model.pb").is_file()

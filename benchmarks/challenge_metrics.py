@@ -33,7 +33,7 @@ from keras_unet.challenge import (
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances.components import instances, watershed_instances
 from keras_unet.instances.matching import separated_pairs
-from keras_unet.weight_maps import separation_border
+from keras_unet.losses.weight_maps import separation_border
 
 SLICES = Path("isbi2012") / "train-labels.tif"
 

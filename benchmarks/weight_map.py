@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.weight_maps import border_term
+from keras_unet.losses.weight_maps import border_term
 
 W0, SIGMA = 10.0, 5.0
 MOST_STACKED = 2**28  # bytes of distance images that `stack` may take

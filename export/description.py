@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.utils.atomic_files import write_text
 
 # TensorFlow Serving leaves this folder of a version to its users.

@@ -14,10 +14,10 @@ import tensorflow as tf
 
 from keras_unet.forward import Forward, classes, probabilities
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.models.unet import UNet
 from keras_unet.preprocessing.image_statistics import BY_STATISTICS
 from keras_unet.preprocessing.pixel_normalization import statistics_of
 from keras_unet.tiling import Tiler
-from keras_unet.unet import UNet
 
 from . import components, encoded
 

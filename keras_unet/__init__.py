@@ -16,28 +16,28 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _NAMES = {
-    "UNet": "unet",
-    "load_model": "unet",
-    "WeightedCrossentropy": "losses",
-    "Dice": "losses",
-    "CrossentropyDice": "losses",
-    "weight_map": "weight_maps",
-    "separation_border": "weight_maps",
+    "UNet": "models.unet",
+    "load_model": "models.unet",
+    "WeightedCrossentropy": "losses.weighted_crossentropy",
+    "Dice": "losses.weighted_crossentropy",
+    "CrossentropyDice": "losses.weighted_crossentropy",
+    "weight_map": "losses.weight_maps",
+    "separation_border": "losses.weight_maps",
+    "geometry": "models",
     "pixel_statistics": "preprocessing.image_statistics",
     "predict": "tiling",
     "predict_file": "streaming",
 }
 _MODULES = (
     "augment",
-    "blocks",
     "challenge",
     "datasets",
     "export",
-    "geometry",
     "image_io",
     "instances",
     "losses",
     "metrics",
+    "models",
     "pipeline",
     "salient",
     "scores",
@@ -45,23 +45,21 @@ _MODULES = (
     "streaming",
     "tiling",
     "training",
-    "unet",
-    "weight_maps",
 )
 
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
-    from keras_unet.losses import CrossentropyDice as CrossentropyDice
-    from keras_unet.losses import Dice as Dice
-    from keras_unet.losses import WeightedCrossentropy as WeightedCrossentropy
+    from keras_unet.losses.weight_maps import separation_border as separation_border
+    from keras_unet.losses.weight_maps import weight_map as weight_map
+    from keras_unet.losses.weighted_crossentropy import CrossentropyDice as CrossentropyDice
+    from keras_unet.losses.weighted_crossentropy import Dice as Dice
+    from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy as WeightedCrossentropy
+    from keras_unet.models.unet import UNet as UNet
+    from keras_unet.models.unet import load_model as load_model
     from keras_unet.preprocessing.image_statistics import pixel_statistics as pixel_statistics
     from keras_unet.streaming import predict_file as predict_file
     from keras_unet.tiling import predict as predict
-    from keras_unet.unet import UNet as UNet
-    from keras_unet.unet import load_model as load_model
-    from keras_unet.weight_maps import separation_border as separation_border
-    from keras_unet.weight_maps import weight_map as weight_map
 
 
 def __getattr__(name: str) -> Any:
@@ -92,4 +90,4 @@ class _Package(ModuleType):
 
 
 sys.modules[__name__].__class__ = _Package
-import_module("keras_unet.keras_registration").register_when_keras_is_imported()
+import_module("keras_unet.models.keras_registration").register_when_keras_is_imported()

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import ShardedImages
+from keras_unet.losses.weight_maps import LARGEST_RATIO, border_term, class_weights_from_counts
 from keras_unet.truth import true_classes, true_objects
-from keras_unet.weight_maps import LARGEST_RATIO, border_term, class_weights_from_counts
 
 ClassWeights = Literal["balanced"] | Sequence[float] | None
 

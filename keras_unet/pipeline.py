@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from keras_unet.augment import AugmentationSettings, TileAugmenter, draw
 from keras_unet.examples import ClassWeights, Example, class_balance, prepare
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics
 from keras_unet.sampling import SAMPLINGS, Sampling, window_corner
 from keras_unet.tile_warp import TileWarp

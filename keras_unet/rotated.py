@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 
 Plane = NDArray[np.float32]
 

@@ -4,7 +4,7 @@ import math
 import os
 from pathlib import Path
 
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.utils.argument_checks import whole_number
 
 _LARGEST_TILE = 1024  # pixels; past that, a larger tile of the paper's net saves less than 7 % of the arithmetic

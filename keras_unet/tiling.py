@@ -18,7 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from keras_unet.forward import Forward, check_averaging, from_logits, logits, probabilities
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.preprocessing.image_statistics import normalized as normalized_pixels
 from keras_unet.preprocessing.image_statistics import pixel_statistics
 from keras_unet.preprocessing.pixel_normalization import normalized, statistics_of

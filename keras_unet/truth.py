@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from keras_unet.datasets.base import Kind
 from keras_unet.instances.components import class_components
-from keras_unet.weight_maps import separation_border
+from keras_unet.losses.weight_maps import separation_border
 
 Labels = NDArray[np.int32]
 

@@ -37,7 +37,7 @@ MUTATIONS = (
     Mutation(
         "network",
         "up-convolutions start with the weights of four times as many inputs",
-        "keras_unet/blocks.py",
+        "keras_unet/models/blocks.py",
         "math.sqrt(2.0 / x.shape[-1])",
         "math.sqrt(0.5 / x.shape[-1])",
         "test_unet.py",
@@ -45,7 +45,7 @@ MUTATIONS = (
     Mutation(
         "network",
         "dropout a level too high",
-        "keras_unet/unet.py",
+        "keras_unet/models/unet.py",
         "if level == depth - 1 and dropout:",
         "if level == depth - 2 and dropout:",
         "test_unet.py",
@@ -53,7 +53,7 @@ MUTATIONS = (
     Mutation(
         "losses",
         "pixels without weight count in Dice",
-        "keras_unet/losses.py",
+        "keras_unet/losses/weighted_crossentropy.py",
         "return super().__call__(tf.where(unweighted, _WITHOUT_WEIGHT, labels), y_pred)",
         "return super().__call__(labels, y_pred)",
         "test_losses.py",
@@ -61,7 +61,7 @@ MUTATIONS = (
     Mutation(
         "weight maps",
         "sigma where sigma times the root of two belongs",
-        "keras_unet/weight_maps.py",
+        "keras_unet/losses/weight_maps.py",
         "distance /= np.float32(sigma * sqrt(2.0))",
         "distance /= np.float32(sigma)",
         "test_weight_maps.py",

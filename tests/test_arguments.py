@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.utils.argument_checks import check_class_names, whole_number
 
 

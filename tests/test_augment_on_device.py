@@ -11,7 +11,7 @@ from helpers.runs import cells, quiet, tiny, weights
 
 from keras_unet import training
 from keras_unet.commands import preview
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline import prepare, tile_warp, training_dataset
 from keras_unet.training.checkpoints import restore, snapshot
 from keras_unet.training.loop import DivergedError, Trainer

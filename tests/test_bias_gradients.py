@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from helpers.nets import new_net
 
-from keras_unet import blocks
+from keras_unet.models import blocks
 
 TILE = 388
 POLICIES = ("float32", "mixed_bfloat16", "mixed_float16")

@@ -4,7 +4,7 @@ import pytest
 from helpers.nets import net
 
 import keras_unet as ku
-from keras_unet.complexity import describe, layer_costs, multiply_adds
+from keras_unet.models.complexity import describe, layer_costs, multiply_adds
 
 
 @pytest.mark.parametrize(("size", "giga"), [(572, 150.4), (700, 246.6)])

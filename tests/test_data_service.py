@@ -12,7 +12,7 @@ from keras_unet.commands import data_worker
 from keras_unet.commands.data_worker import serve
 from keras_unet.data_service import InputMachine, through_service
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline import prepare, training_dataset
 from keras_unet.training.config import ConfigError, config_from_dict
 from keras_unet.training.failures import input_explained

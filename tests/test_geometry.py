@@ -5,8 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from keras_unet import geometry
-from keras_unet.geometry import Geometry
+from keras_unet.models import geometry
+from keras_unet.models.geometry import Geometry
 
 # Section 2 and figure 1 of the paper, and sizes worked out by hand.
 PAPER_SIZES = {188: 4, 204: 20, 444: 260, 508: 324, 572: 388, 700: 516, 892: 708, 1068: 884}
@@ -80,7 +80,7 @@ def _measured_fields(net: Geometry, residual: bool) -> tuple[int, list[tuple[int
     All weights are positive and the image is black, so that an output pixel is above zero exactly where the impulse
     reaches it and nothing cancels.
     """
-    from keras_unet.unet import UNet
+    from keras_unet.models.unet import UNet
 
     height, size = net.smallest_input, net.covering_input_size(3 * net.stride + 2 * net.margin)
     model = UNet(

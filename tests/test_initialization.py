@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from helpers.nets import new_net
 
-from keras_unet.initialization import unit_variance
+from keras_unet.models.initialization import unit_variance
 
 
 def images(channels=1):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_unet as ku
-from keras_unet.keras_registration import CLASSES, PACKAGE, StandIn
+from keras_unet.models.keras_registration import CLASSES, PACKAGE, StandIn
 from keras_unet.training.optimizers import CentralizedSGD, WarmUpAndDecay
 
 FRESH = """
@@ -43,7 +43,7 @@ def test_keras_loads_a_checkpoint_of_fit_in_a_fresh_process(tmp_path: Path) -> N
     done = subprocess.run([sys.executable, "-c", FRESH, tmp_path / "m.keras"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     bare, compiled, parts = done.stdout.splitlines()
-    assert (bare, compiled) == ("keras_unet.unet UNet False", "keras_unet.unet UNet True")
+    assert (bare, compiled) == ("keras_unet.models.unet UNet False", "keras_unet.models.unet UNet True")
     assert parts == "CrossentropyDice 0.5 dice loss mean_iou"
 
 

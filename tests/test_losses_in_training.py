@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from helpers.loss_rules import random_batch
 
-from keras_unet.losses import CrossentropyDice, Dice, WeightedCrossentropy
+from keras_unet.losses.weighted_crossentropy import CrossentropyDice, Dice, WeightedCrossentropy
 
 LOG2 = math.log(2)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_unet.losses import WeightedCrossentropy
+from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy
 from keras_unet.metrics import Dice, IoU, MeanDice, MeanIoU, PixelAccuracy, class_scores, pixel_accuracy
 
 # Worked out by hand. Ten pixels of truth 0 0 0 0 0 1 1 1 2 2, result 0 0 0 1 2 1 1 0 2 2.

@@ -11,8 +11,8 @@ import tensorflow as tf
 import keras_unet as ku
 from keras_unet.augment import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages, Sample
-from keras_unet.geometry import Geometry
 from keras_unet.instances.components import class_components
+from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
 
 NET = Geometry(depth=1)

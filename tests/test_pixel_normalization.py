@@ -7,7 +7,7 @@ from helpers.nets import net as any_net
 from helpers.nets import new_net
 
 import keras_unet as ku
-from keras_unet.blocks import dtype_policy
+from keras_unet.models.blocks import dtype_policy
 from keras_unet.preprocessing.pixel_normalization import NormalizePixels, pixels_are_normalized, statistics_of
 from keras_unet.training.config import ConfigError, config_from_dict
 from keras_unet.training.train import build_trainer

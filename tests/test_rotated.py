@@ -11,7 +11,7 @@ from scipy import ndimage
 
 import keras_unet as ku
 from keras_unet import export
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.rotated import ROTATIONS, Turn, averaged_scores
 from keras_unet.tiling import predict
 

@@ -10,7 +10,7 @@ from keras_unet import training
 from keras_unet.augment import AugmentationSettings
 from keras_unet.datasets import LabelledImages, Sample
 from keras_unet.examples import Example
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline import prepare, training_dataset
 from keras_unet.sampling import window_corner
 from keras_unet.training.config import config_from_dict

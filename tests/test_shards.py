@@ -14,7 +14,7 @@ from keras_unet.augment import AugmentationSettings
 from keras_unet.commands.shard import shard
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import INDEX, ShardedImages
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
 from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
 from keras_unet.shards import write_shards

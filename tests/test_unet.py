@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import keras_unet as ku
-from keras_unet.unet import UNet
+from keras_unet.models.unet import UNet
 
 LAYERS = (keras.layers.Conv2D, keras.layers.Conv2DTranspose)
 

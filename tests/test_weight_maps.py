@@ -6,7 +6,7 @@ import pytest
 from scipy import ndimage
 
 import keras_unet as ku
-from keras_unet.weight_maps import border_term, class_weights_from_counts, separation_border, weight_map
+from keras_unet.losses.weight_maps import border_term, class_weights_from_counts, separation_border, weight_map
 
 
 def border_term_by_full_transforms(labels, w0, sigma):

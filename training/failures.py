@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from keras_unet.datasets.sharded import Records
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.utils.atomic_files import written_aside
 
 from .config import Config, Training

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from keras_unet.unet import UNet, load_model
+from keras_unet.models.unet import UNet, load_model
 
 from .checkpoints import Checkpoints
 from .config import Config, ConfigError

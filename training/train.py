@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from keras_unet.augment import AugmentationSettings
 from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
-from keras_unet.geometry import Geometry
-from keras_unet.initialization import unit_variance
-from keras_unet.losses import CrossentropyDice, WeightedCrossentropy
+from keras_unet.losses.weighted_crossentropy import CrossentropyDice, WeightedCrossentropy
+from keras_unet.models.geometry import Geometry
+from keras_unet.models.initialization import unit_variance
+from keras_unet.models.unet import UNet, copy_weights, load_model
 from keras_unet.pipeline import class_balance, mirrored, prepare, tile_warp, training_dataset, validation_dataset
 from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics
-from keras_unet.unet import UNet, copy_weights, load_model
 from keras_unet.utils.atomic_files import write_text
 
 from .checkpoints import Progress
@@ -139,7 +139,7 @@ def build_trainer(
     """Model, optimizer and loss of a configuration, with the weights of a trained net, or drawn from its seed.
 
     Drawn weights of a net without normalisation layers are fitted to the images: each feature map starts with mean 0
-    and variance 1 on the first of them (`keras_unet.initialization.unit_variance`).
+    and variance 1 on the first of them (`keras_unet.models.initialization.unit_variance`).
 
     Sets the seeds of Python, NumPy and TensorFlow, and op determinism where the configuration asks for it.
 

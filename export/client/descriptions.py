@@ -6,7 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from keras_unet.geometry import PADDINGS, UPSAMPLINGS, Geometry
+from keras_unet.models.geometry import PADDINGS, UPSAMPLINGS, Geometry
 
 from .errors import ServerError
 from .json_text import parsed, shown

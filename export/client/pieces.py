@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 
 Window = tuple[slice, slice]
 

@@ -41,8 +41,8 @@ def info(
         if not run.model.exists():
             return
         typer.echo()
-    from keras_unet.complexity import describe
-    from keras_unet.unet import PRESETS, UNet, load_model
+    from keras_unet.models.complexity import describe
+    from keras_unet.models.unet import PRESETS, UNet, load_model
 
     net = UNet.from_preset(model) if model in PRESETS else load_model(model)
     typer.echo(describe(net, size, size))

@@ -191,7 +191,7 @@ def export(
     import_tensorflow()
     from keras_unet import export as room
     from keras_unet.commands.models import export_details, proof_in_words
-    from keras_unet.unet import load_model
+    from keras_unet.models.unet import load_model
 
     options: dict[str, Any] = {"precision": precision, "averaging": averaging, "max_pixels": max_pixels}
     options["warm_up"] = sizes

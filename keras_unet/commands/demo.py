@@ -15,8 +15,8 @@ from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances.components import connected_components
 from keras_unet.instances.matching import separated_pairs
+from keras_unet.models.unet import load_model
 from keras_unet.training.run_folder import RunFolder
-from keras_unet.unet import load_model
 
 PICTURE = "overlay.png"
 UNSEEN_SIZE = 768  # pixels; the training images have 384

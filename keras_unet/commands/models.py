@@ -70,7 +70,7 @@ def class_number(path: Path, wanted: str) -> int:
     """
     exported = exported_version(path)
     if exported is None:
-        from keras_unet.unet import load_model
+        from keras_unet.models.unet import load_model
 
         names = run_report(path).get("classes") or [
             str(number) for number in range(max(load_model(path).num_classes, 2))
@@ -143,9 +143,9 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
     exported = exported_version(path)
     if exported is None:
         from keras_unet.forward import check_averaging
+        from keras_unet.models.unet import load_model
         from keras_unet.tiling import predict
         from keras_unet.training.run_folder import fold_folders
-        from keras_unet.unet import load_model
 
         check_averaging(averaging, whole_images=True)
         nets = [load_model(fold.path) for fold in fold_folders(path)] or [load_model(path)]

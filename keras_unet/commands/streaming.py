@@ -107,7 +107,7 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
 
     from keras_unet.export import read_description
     from keras_unet.export.client.pieces import stride_and_context
-    from keras_unet.geometry import Geometry
+    from keras_unet.models.geometry import Geometry
     from keras_unet.tile_sizes import tile_context
 
     description = read_description(folder)
@@ -170,7 +170,7 @@ def _watched(segmenter: Segmenter, check: RangeCheck) -> Segmenter:
 def _opened(model: Path, exported: Path | None, output: str) -> tuple[Any, Sequence[float] | None]:
     """A net, or the segmenter of an exported model; and the range that its pixels should lie in, if any."""
     if exported is None:
-        from keras_unet.unet import load_model
+        from keras_unet.models.unet import load_model
 
         net = load_model(model)
         return net, range_of_model(net)

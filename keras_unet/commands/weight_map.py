@@ -28,7 +28,7 @@ def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: floa
     Raises:
         ValueError: If a file holds no labels, or only one object although `components` is false.
     """
-    from keras_unet.weight_maps import weight_map
+    from keras_unet.losses.weight_maps import weight_map
 
     taken = set[str]()
     for file in image_files(paths, out):

@@ -24,7 +24,7 @@ def expand_between(labels: npt.ArrayLike, width: int) -> Labels:
     Args:
         labels: (height, width) ids, 0 for background.
         width: of the widest gap along rows, in pixels; along columns and diagonals one less, but at least one. 0
-            leaves the labels as they are, 2 closes the border of `keras_unet.weight_maps.separation_border`, which is
+            leaves the labels as they are, 2 closes the border of `keras_unet.losses.separation_border`, which is
             two pixels wide along rows and one elsewhere.
 
     Returns:

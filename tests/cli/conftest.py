@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from helpers.nets import load_once, new_net
 
-from keras_unet import unet
+from keras_unet.models import unet
 
 
 @pytest.fixture(scope="session")

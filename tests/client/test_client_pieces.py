@@ -7,7 +7,7 @@ from helpers.clients import connect, noise
 import keras_unet as ku
 from keras_unet.export.client import Client, pieces
 from keras_unet.export.client.formats import PngFormat, RawFormat
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 
 
 def told(geometry):

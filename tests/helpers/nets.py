@@ -16,7 +16,7 @@ import tensorflow as tf
 import keras_unet as ku
 from keras_unet import export
 from keras_unet.export import saved_model
-from keras_unet.unet import UNet
+from keras_unet.models.unet import UNet
 
 _folders = {}
 # Not what a test puts in their place; the package would keep that.

@@ -18,7 +18,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unet.datasets import LabelledImages
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.training import evaluation, train, whole_images
 from keras_unet.training.config import Config
 from keras_unet.training.dead_filters import columns

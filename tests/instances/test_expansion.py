@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from keras_unet.instances.expansion import expand_between
-from keras_unet.weight_maps import separation_border
+from keras_unet.losses.weight_maps import separation_border
 
 
 def test_a_gap_goes_to_the_nearer_object_and_of_equally_near_ones_to_the_right_or_below():

@@ -8,8 +8,9 @@ import tensorflow as tf
 from helpers import nets
 from helpers.streaming import net
 
-from keras_unet import pieces, streaming, targets, unet
+from keras_unet import pieces, streaming, targets
 from keras_unet.commands import streaming as command
+from keras_unet.models import unet
 
 
 @pytest.fixture(scope="session")

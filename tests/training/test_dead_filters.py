@@ -11,9 +11,9 @@ from helpers.runs import cells, tiny
 from helpers.stub_training import StubTrainer
 
 from keras_unet import training
+from keras_unet.models.unet import UNet
 from keras_unet.training.dead_filters import DeadFilters, advice, columns
 from keras_unet.training.monitoring import CsvLog
-from keras_unet.unet import UNet
 
 DARK, BRIGHT = np.zeros((2, 16, 16, 1), np.float32), np.full((1, 16, 16, 1), 255, np.float32)
 

@@ -10,7 +10,7 @@ from helpers.runs import cells, noise, quiet, tiny, tiny_trainer
 from helpers.stub_training import StubTrainer, numbered_batches
 
 from keras_unet import training
-from keras_unet.geometry import Geometry
+from keras_unet.models.geometry import Geometry
 from keras_unet.training import failures
 from keras_unet.training.checkpoints import Checkpoints
 from keras_unet.training.config import Config, ConfigError

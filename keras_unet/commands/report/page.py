@@ -178,7 +178,7 @@ def _parameters(history: History) -> int | None:
     told = history.report.get("parameters")
     if isinstance(told, int):
         return told
-    from keras_unet.unet import load_model
+    from keras_unet.models.unet import load_model
 
     try:
         return int(load_model(history.folder.path).count_params())

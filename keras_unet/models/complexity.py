@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import keras
 
-from keras_unet.unet import UNet
+from keras_unet.models.unet import UNet
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import keras
 import tensorflow as tf
 
-from keras_unet.geometry import Padding, Upsampling
+from keras_unet.models.geometry import Padding, Upsampling
 
 Normalization = Literal["batch", "group"]
 

@@ -15,14 +15,14 @@ from typing import Any
 
 PACKAGE = "keras_unet"
 CLASSES = {
-    "UNet": "unet.UNet",
-    "BilinearUpsampling": "blocks.BilinearUpsampling",
+    "UNet": "models.unet.UNet",
+    "BilinearUpsampling": "models.blocks.BilinearUpsampling",
     "NormalizePixels": "preprocessing.pixel_normalization.NormalizePixels",
-    "Conv2D": "blocks.Conv2D",
-    "Conv2DTranspose": "blocks.Conv2DTranspose",
-    "WeightedCrossentropy": "losses.WeightedCrossentropy",
-    "Dice": "losses.Dice",
-    "CrossentropyDice": "losses.CrossentropyDice",
+    "Conv2D": "models.blocks.Conv2D",
+    "Conv2DTranspose": "models.blocks.Conv2DTranspose",
+    "WeightedCrossentropy": "losses.weighted_crossentropy.WeightedCrossentropy",
+    "Dice": "losses.weighted_crossentropy.Dice",
+    "CrossentropyDice": "losses.weighted_crossentropy.CrossentropyDice",
     "PixelAccuracy": "metrics.PixelAccuracy",
     "MeanIoU": "metrics.MeanIoU",
     "MeanDice": "metrics.MeanDice",

@@ -10,9 +10,9 @@ from typing import Any, Self
 
 import keras
 
-from keras_unet import blocks
-from keras_unet.blocks import NORMALIZATIONS, Normalization
-from keras_unet.geometry import Geometry, Padding, Upsampling
+from keras_unet.models import blocks
+from keras_unet.models.blocks import NORMALIZATIONS, Normalization
+from keras_unet.models.geometry import Geometry, Padding, Upsampling
 from keras_unet.preprocessing.pixel_normalization import NormalizePixels, PixelNormalization, checked
 from keras_unet.utils.argument_checks import whole_number
 

@@ -19,8 +19,8 @@ _NAMES = {
     "UNet": "models.unet",
     "load_model": "models.unet",
     "WeightedCrossentropy": "losses.weighted_crossentropy",
-    "Dice": "losses.weighted_crossentropy",
-    "CrossentropyDice": "losses.weighted_crossentropy",
+    "Dice": "losses.dice",
+    "CrossentropyDice": "losses.crossentropy_dice",
     "weight_map": "losses.weight_maps",
     "separation_border": "losses.weight_maps",
     "geometry": "models",
@@ -50,10 +50,10 @@ _MODULES = (
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
+    from keras_unet.losses.crossentropy_dice import CrossentropyDice as CrossentropyDice
+    from keras_unet.losses.dice import Dice as Dice
     from keras_unet.losses.weight_maps import separation_border as separation_border
     from keras_unet.losses.weight_maps import weight_map as weight_map
-    from keras_unet.losses.weighted_crossentropy import CrossentropyDice as CrossentropyDice
-    from keras_unet.losses.weighted_crossentropy import Dice as Dice
     from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy as WeightedCrossentropy
     from keras_unet.models.unet import UNet as UNet
     from keras_unet.models.unet import load_model as load_model

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from keras_unet.losses.weighted_crossentropy import aligned_weights, sparse_labels
+from keras_unet.losses.pixel_labels import aligned_weights, sparse_labels
 from keras_unet.scores import ClassScores, class_scores, pixel_accuracy
 
 __all__ = [

@@ -53,7 +53,7 @@ MUTATIONS = (
     Mutation(
         "losses",
         "pixels without weight count in Dice",
-        "keras_unet/losses/weighted_crossentropy.py",
+        "keras_unet/losses/dice.py",
         "return super().__call__(tf.where(unweighted, _WITHOUT_WEIGHT, labels), y_pred)",
         "return super().__call__(labels, y_pred)",
         "test_losses.py",

@@ -8,7 +8,9 @@ import tensorflow as tf
 from helpers.loss_rules import crossentropy_by_hand, dice_by_hand, probabilities, random_batch
 
 import keras_unet as ku
-from keras_unet.losses.weighted_crossentropy import CrossentropyDice, Dice, WeightedCrossentropy
+from keras_unet.losses.crossentropy_dice import CrossentropyDice
+from keras_unet.losses.dice import Dice
+from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy
 
 LOG2, LOG3 = math.log(2), math.log(3)
 

@@ -8,7 +8,9 @@ import pytest
 import tensorflow as tf
 from helpers.loss_rules import random_batch
 
-from keras_unet.losses.weighted_crossentropy import CrossentropyDice, Dice, WeightedCrossentropy
+from keras_unet.losses.crossentropy_dice import CrossentropyDice
+from keras_unet.losses.dice import Dice
+from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy
 
 LOG2 = math.log(2)
 

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from keras_unet.augment import AugmentationSettings
 from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
-from keras_unet.losses.weighted_crossentropy import CrossentropyDice, WeightedCrossentropy
+from keras_unet.losses.crossentropy_dice import CrossentropyDice
+from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy
 from keras_unet.models.geometry import Geometry
 from keras_unet.models.initialization import unit_variance
 from keras_unet.models.unet import UNet, copy_weights, load_model

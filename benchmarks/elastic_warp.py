@@ -26,8 +26,8 @@ import numpy as np  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from scipy.ndimage import map_coordinates  # noqa: E402
 
-from keras_unet.augment import elastic_deformation  # noqa: E402
-from keras_unet.elastic import interpolation_matrix  # noqa: E402
+from keras_unet.augment.sampling_field import interpolation_matrix  # noqa: E402
+from keras_unet.augment.tile_augmenter import elastic_deformation  # noqa: E402
 
 SIGMA = 10.0
 OURS = "keras-unet, XLA"

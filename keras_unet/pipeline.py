@@ -12,12 +12,13 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_unet.augment import AugmentationSettings, TileAugmenter, draw
+from keras_unet.augment.tile_augmenter import TileAugmenter
+from keras_unet.augment.tile_warp import TileWarp
+from keras_unet.augment.variation import AugmentationSettings, draw
 from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.models.geometry import Geometry
 from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics
 from keras_unet.sampling import SAMPLINGS, Sampling, window_corner
-from keras_unet.tile_warp import TileWarp
 from keras_unet.utils.argument_checks import whole_number
 
 __all__ = ["ClassWeights", "Example", "class_balance", "prepare", "tile_warp", "training_dataset", "validation_dataset"]

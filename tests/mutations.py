@@ -69,7 +69,7 @@ MUTATIONS = (
     Mutation(
         "augmentation",
         "the window's rows taken for its columns",
-        "keras_unet/tile_warp.py",
+        "keras_unet/augment/tile_warp.py",
         "slice(starts[1], starts[1] + self.output_size[1]),",
         "slice(starts[0], starts[0] + self.output_size[0]),",
         "augment",
@@ -77,7 +77,7 @@ MUTATIONS = (
     Mutation(
         "augmentation",
         "noise of one seed in all tiles",
-        "keras_unet/tile_warp.py",
+        "keras_unet/augment/tile_warp.py",
         "pixel_noise(image.shape[1:].as_list(), cut.drawn.noise_seed)",
         "pixel_noise(image.shape[1:].as_list(), 0 * cut.drawn.noise_seed)",
         "augment/test_gray_values.py",

@@ -6,14 +6,14 @@ from helpers.augmentation import drawn, scipy_positions
 from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 
-from keras_unet import elastic
-from keras_unet.augment import AugmentationSettings
+from keras_unet.augment import sampling_field
+from keras_unet.augment.variation import AugmentationSettings
 
 
 @pytest.mark.parametrize(("height", "width", "points"), [(200, 230, 3), (300, 211, 2), (400, 390, 5)])
 def test_field_is_the_clamped_cubic_spline_of_scipy(height, width, points):
     knots = np.random.default_rng(1).normal(0, 10, (points, points, 2))
-    rows, columns = (elastic.interpolation_matrix(size, points, 10.0) for size in (height, width))
+    rows, columns = (sampling_field.interpolation_matrix(size, points, 10.0) for size in (height, width))
     ours = np.einsum("yi,ijc,xj->cyx", rows, knots, columns)
     identity = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"))
     expected = scipy_positions(knots, (height, width), ((height - 1) / 2, (width - 1) / 2)) - identity
@@ -22,7 +22,7 @@ def test_field_is_the_clamped_cubic_spline_of_scipy(height, width, points):
 
 def test_field_is_map_coordinates_of_the_coarse_grid_too():
     grid = np.random.default_rng(2).normal(0, 10, (3, 3))
-    matrix = elastic.interpolation_matrix(201, 3, 10.0)
+    matrix = sampling_field.interpolation_matrix(201, 3, 10.0)
     places = np.meshgrid(np.linspace(0, 2, 201), np.linspace(0, 2, 201), indexing="ij")
     np.testing.assert_allclose(
         matrix @ grid @ matrix.T, map_coordinates(grid, places, order=3, mode="mirror"), atol=1e-4
@@ -30,7 +30,7 @@ def test_field_is_map_coordinates_of_the_coarse_grid_too():
 
 
 def test_field_passes_through_the_control_points_at_corners_edges_and_centre():
-    matrix = elastic.interpolation_matrix(201, 3, 10.0)
+    matrix = sampling_field.interpolation_matrix(201, 3, 10.0)
     np.testing.assert_allclose(matrix[[0, 100, 200]], np.eye(3), atol=1e-6)
 
 
@@ -56,7 +56,7 @@ def test_without_the_guard_fields_on_small_tiles_do_fold():
 
 def lowest_determinants(size, guard):
     """Smallest Jacobian determinant of 400 fields of 3x3 control vectors of 10 px, by SciPy's derivative."""
-    half = (elastic.control_span(size, 3, 10.0) if guard else size - 1) / 2
+    half = (sampling_field.control_span(size, 3, 10.0) if guard else size - 1) / 2
     spline = CubicSpline(np.linspace(-half, half, 3), np.eye(3), bc_type="clamped")
     pixels = np.linspace(-0.5, 0.5, 25) * (size - 1)
     value, slope = spline(pixels), spline(pixels, 1)
@@ -67,6 +67,6 @@ def lowest_determinants(size, guard):
 
 
 def test_the_guard_spreads_the_grid_to_188_pixels_and_leaves_larger_tiles_alone():
-    assert elastic.control_span(64, 3, 10.0) == pytest.approx(187)
-    assert elastic.control_span(388, 3, 10.0) == 387
-    assert elastic.control_span(64, 3, 0.0) == 63
+    assert sampling_field.control_span(64, 3, 10.0) == pytest.approx(187)
+    assert sampling_field.control_span(388, 3, 10.0) == 387
+    assert sampling_field.control_span(64, 3, 0.0) == 63

@@ -6,8 +6,10 @@ import tensorflow as tf
 from helpers.augmentation import NO_GRAY, SEED, drawn, example, still, warp
 from scipy.ndimage import gaussian_filter
 
-from keras_unet import augment, pixel_statistics, variation
-from keras_unet.augment import AugmentationSettings, TileAugmenter
+from keras_unet import augment, pixel_statistics
+from keras_unet.augment import variation
+from keras_unet.augment.tile_augmenter import TileAugmenter
+from keras_unet.augment.variation import AugmentationSettings
 
 
 def test_gray_values_follow_exponent_contrast_brightness_and_noise():

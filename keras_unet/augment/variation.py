@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from keras_unet.elastic import KNOT_LIMIT
+from keras_unet.augment.sampling_field import KNOT_LIMIT
 
 Seed = Any
 """A whole number, or a pair of them (int32 or int64) as `tf.random.stateless_*` takes it; tensors or Python's."""

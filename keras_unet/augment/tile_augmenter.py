@@ -1,8 +1,8 @@
 """Augmentation of Ronneberger et al. 2015, section 3.1: elastic deformation, rotation, shift and gray values.
 
 All geometric parts are composed into one warp, so that every pixel is interpolated once, with one field for image,
-label and weights (`elastic.py`). TensorFlow ops throughout: whole, in `Dataset.map`; or in two halves, the first of
-which cuts and draws there, while the second warps a batch on an accelerator (`tile_warp.py`).
+label and weights (`sampling_field.py`). TensorFlow ops throughout: whole, in `Dataset.map`; or in two halves, the first
+of which cuts and draws there, while the second warps a batch on an accelerator (`tile_warp.py`).
 """
 
 import math
@@ -10,12 +10,10 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_unet import elastic
+from keras_unet.augment import sampling_field
+from keras_unet.augment.tile_warp import Cut, TileWarp
+from keras_unet.augment.variation import AugmentationSettings, Draw, Seed, draw, draw_knots, seed_pair
 from keras_unet.preprocessing.pixel_normalization import statistics_of
-from keras_unet.tile_warp import Cut, TileWarp
-from keras_unet.variation import AugmentationSettings, Draw, Seed, draw, draw_knots, seed_pair, vary_gray_values
-
-__all__ = ["AugmentationSettings", "Draw", "TileAugmenter", "draw", "elastic_deformation", "vary_gray_values"]
 
 
 def elastic_deformation(
@@ -32,7 +30,7 @@ def elastic_deformation(
 
     A grid of control vectors drawn from N(0, sigma), over the corners, edges and centre of the image, is interpolated
     to every pixel by clamped bicubic splines. Each image of a batch has its own field. Where the image is so small
-    that the field could fold, the grid is larger than it (`elastic.control_span`).
+    that the field could fold, the grid is larger than it (`sampling_field.control_span`).
 
     Args:
         image: `(height, width, channels)` or `(batch, height, width, channels)`, any numeric dtype; sizes known.
@@ -52,7 +50,7 @@ def elastic_deformation(
     Reference: Ronneberger et al. 2015, section 3.1.
     """
     AugmentationSettings(elastic_sigma=sigma, elastic_points=points)
-    image, label, weight = elastic.checked_arrays(image, label, weight)
+    image, label, weight = sampling_field.checked_arrays(image, label, weight)
     if not image.shape.is_fully_defined():
         raise ValueError(f"Expected an image of known height and width. Received shape {image.shape}.")
     single = image.shape.rank == 3
@@ -61,7 +59,7 @@ def elastic_deformation(
     knots = draw_knots([image.shape[0], points, points, 2], seed_pair(seed), sigma)
     warp = _deform_compiled if jit_compile else _deform
     sampled, label, weight = warp(image, label, weight, knots, tf.ones(image.shape[:1]), float(sigma))
-    parts = (elastic.channels_last(sampled, 4), label, weight)
+    parts = (sampling_field.channels_last(sampled, 4), label, weight)
     given = [part[0] if single else part for part in parts if part is not None]
     return given[0] if len(given) == 1 else tuple(given)
 
@@ -142,21 +140,21 @@ class TileAugmenter:
 
     def cut(self, image: tf.Tensor, label: tf.Tensor, weight: tf.Tensor, *, centre: tf.Tensor, drawn: Draw) -> Cut:
         """The first half of a call: what `warp` makes tiles of, batch by batch and on any device."""
-        arrays = elastic.checked_arrays(image, label, weight, ranks=(3,))
+        arrays = sampling_field.checked_arrays(image, label, weight, ranks=(3,))
         statistics = statistics_of(arrays[0][None])[0]
         size = tf.shape(arrays[0])[:2]
         centre = tf.cast(centre, tf.float32) + drawn.shift
         origin = self._origin(centre, size)
-        image, label, weight = (elastic.cut(array, origin, self.source_size) for array in arrays)
+        image, label, weight = (sampling_field.cut(array, origin, self.source_size) for array in arrays)
         return Cut(image, label, weight, centre, size, origin, drawn, statistics)
 
     def _reach(self) -> tuple[int, int]:
         """Rows and columns from the centre to the farthest pixel that any draw can read."""
         settings = self.settings
-        limit = elastic.displacement_limit(self.input_size, settings.elastic_points, settings.elastic_sigma)
+        limit = sampling_field.displacement_limit(self.input_size, settings.elastic_points, settings.elastic_sigma)
         height, width = (((size - 1) / 2 + limit) / settings.scale[0] for size in self.input_size)
         turn = math.radians(settings.rotation_degrees)
-        return elastic.reach(height, width, turn), elastic.reach(width, height, turn)
+        return sampling_field.reach(height, width, turn), sampling_field.reach(width, height, turn)
 
     def _source_size(self) -> tuple[int, int]:
         # One pixel for the fraction of the centre, one for the right-hand neighbour, one for rounding.
@@ -170,7 +168,7 @@ class TileAugmenter:
             message = f"Expected images within largest_image={self.largest_image}"
             tf.debugging.assert_less_equal(size, tf.constant(self.largest_image), message)
         # Folding never moves two points apart, so all that a tile reads lies within reach of its folded centre.
-        folded = tf.stack([elastic.mirror(centre[axis], size[axis]) for axis in (0, 1)])
+        folded = tf.stack([sampling_field.mirror(centre[axis], size[axis]) for axis in (0, 1)])
         first = tf.cast(tf.floor(folded), tf.int32) - self._reach() - 1
         return tf.clip_by_value(first, 0, tf.maximum(size - self.source_size, 0))
 
@@ -188,11 +186,11 @@ def _deform(
     size = tf.constant([[height, width]])
     centre = tf.constant([[(height - 1) / 2, (width - 1) / 2]])
     straight = tf.eye(2, batch_shape=[knots.shape[0]])
-    positions = elastic.source_positions(
+    positions = sampling_field.source_positions(
         knots, straight, magnification, centre, tile_size=(height, width), image_size=size, sigma=sigma
     )
     whole = (slice(0, height), slice(0, width))
-    return elastic.sample(
+    return sampling_field.sample(
         image, label, weight, positions, image_size=size, origin=tf.zeros([1, 2], tf.int32), window=whole
     )
 

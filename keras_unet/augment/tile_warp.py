@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from keras_unet import elastic
+from keras_unet.augment import sampling_field
+from keras_unet.augment.variation import AugmentationSettings, Draw, blurred, pixel_noise, vary_gray_values
 from keras_unet.preprocessing.pixel_normalization import limited, means_and_deviations
-from keras_unet.variation import AugmentationSettings, Draw, blurred, pixel_noise, vary_gray_values
 
 
 class Cut(NamedTuple):
@@ -70,10 +70,10 @@ class TileWarp:
             float32 `(batch, *output_size)`.
         """
         image, label, weight = self.compiled(cut)
-        return elastic.channels_last(image, 4), label, weight
+        return sampling_field.channels_last(image, 4), label, weight
 
     def _tiles(self, cut: Cut) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        positions = elastic.source_positions(
+        positions = sampling_field.source_positions(
             cut.drawn.knots,
             cut.drawn.matrix,
             cut.drawn.magnification,
@@ -82,7 +82,7 @@ class TileWarp:
             image_size=cut.size,
             sigma=self.settings.elastic_sigma,
         )
-        image, label, weight = elastic.sample(
+        image, label, weight = sampling_field.sample(
             cut.image,
             cut.label,
             cut.weight,
@@ -91,7 +91,7 @@ class TileWarp:
             origin=cut.origin,
             window=self._window(),
         )
-        image = elastic.channels_last(image, 4)
+        image = sampling_field.channels_last(image, 4)
         if self.settings.blur:
             image = blurred(image, cut.drawn.blur, self.settings.blur)
         if self.normalize or self.settings.varies_gray:

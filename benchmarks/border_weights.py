@@ -15,7 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import keras
 
 import keras_unet as ku
-from keras_unet.augment.variation import AugmentationSettings
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances.components import instances

@@ -12,9 +12,10 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from keras_unet.augment.augmentation_settings import AugmentationSettings
+from keras_unet.augment.random_draws import draw
 from keras_unet.augment.tile_augmenter import TileAugmenter
 from keras_unet.augment.tile_warp import TileWarp
-from keras_unet.augment.variation import AugmentationSettings, draw
 from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.models.geometry import Geometry
 from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics

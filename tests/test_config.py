@@ -143,7 +143,7 @@ def test_a_configuration_survives_its_file(tmp_path: Path) -> None:
 def test_augmentation_has_the_keys_of_the_library_s_settings_and_their_defaults() -> None:
     from dataclasses import asdict
 
-    from keras_unet.augment.variation import AugmentationSettings
+    from keras_unet.augment.augmentation_settings import AugmentationSettings
 
     assert AugmentationSettings(**Config().augmentation.model_dump()) == AugmentationSettings()
     assert Config().augmentation.model_dump().keys() == asdict(AugmentationSettings()).keys()

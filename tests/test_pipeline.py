@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 import keras_unet as ku
-from keras_unet.augment.variation import AugmentationSettings
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.instances.components import class_components
 from keras_unet.models.geometry import Geometry

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unet import training
-from keras_unet.augment.variation import AugmentationSettings
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.datasets import LabelledImages, Sample
 from keras_unet.examples import Example
 from keras_unet.models.geometry import Geometry

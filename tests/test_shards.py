@@ -10,7 +10,7 @@ import tensorflow as tf
 from helpers.command_line import done
 
 from keras_unet import datasets, load_model, training
-from keras_unet.augment.variation import AugmentationSettings
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.commands.shard import shard
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import INDEX, ShardedImages

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_unet.augment.variation import AugmentationSettings
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
 from keras_unet.losses.crossentropy_dice import CrossentropyDice

@@ -1,6 +1,6 @@
+from .augmentation_settings import AugmentationSettings as AugmentationSettings
+from .gray_values import vary_gray_values as vary_gray_values
+from .random_draws import Draw as Draw
+from .random_draws import draw as draw
 from .tile_augmenter import TileAugmenter as TileAugmenter
 from .tile_augmenter import elastic_deformation as elastic_deformation
-from .variation import AugmentationSettings as AugmentationSettings
-from .variation import Draw as Draw
-from .variation import draw as draw
-from .variation import vary_gray_values as vary_gray_values

@@ -11,8 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 from keras_unet.augment import sampling_field
+from keras_unet.augment.augmentation_settings import AugmentationSettings
+from keras_unet.augment.random_draws import Draw, Seed, draw, draw_knots, seed_pair
 from keras_unet.augment.tile_warp import Cut, TileWarp
-from keras_unet.augment.variation import AugmentationSettings, Draw, Seed, draw, draw_knots, seed_pair
 from keras_unet.preprocessing.pixel_normalization import statistics_of
 
 

@@ -9,7 +9,9 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from keras_unet.augment import sampling_field
-from keras_unet.augment.variation import AugmentationSettings, Draw, blurred, pixel_noise, vary_gray_values
+from keras_unet.augment.augmentation_settings import AugmentationSettings
+from keras_unet.augment.gray_values import blurred, pixel_noise, vary_gray_values
+from keras_unet.augment.random_draws import Draw
 from keras_unet.preprocessing.pixel_normalization import limited, means_and_deviations
 
 

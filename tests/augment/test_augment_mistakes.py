@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 from helpers.augmentation import example
 
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.augment.tile_augmenter import TileAugmenter, elastic_deformation
-from keras_unet.augment.variation import AugmentationSettings
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 from helpers.augmentation import NO_GRAY, SEED, example, tile_augmenter
 
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.augment.tile_augmenter import TileAugmenter
-from keras_unet.augment.variation import AugmentationSettings
 
 
 def test_image_label_and_weight_stay_together():

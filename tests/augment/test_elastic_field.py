@@ -7,7 +7,7 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 
 from keras_unet.augment import sampling_field
-from keras_unet.augment.variation import AugmentationSettings
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 
 
 @pytest.mark.parametrize(("height", "width", "points"), [(200, 230, 3), (300, 211, 2), (400, 390, 5)])

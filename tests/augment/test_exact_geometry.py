@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from helpers.augmentation import drawn, example, still, turn, warp
 
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.augment.tile_augmenter import TileAugmenter
-from keras_unet.augment.variation import AugmentationSettings
 
 
 def test_nothing_random_cuts_the_tile_as_it_is():

@@ -7,9 +7,9 @@ from helpers.augmentation import NO_GRAY, SEED, drawn, example, still, warp
 from scipy.ndimage import gaussian_filter
 
 from keras_unet import augment, pixel_statistics
-from keras_unet.augment import variation
+from keras_unet.augment import gray_values
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.augment.tile_augmenter import TileAugmenter
-from keras_unet.augment.variation import AugmentationSettings
 
 
 def test_gray_values_follow_exponent_contrast_brightness_and_noise():
@@ -27,7 +27,7 @@ def test_gray_values_follow_exponent_contrast_brightness_and_noise():
 
 
 def test_noise_is_near_normal_and_without_pattern():
-    noise = variation.pixel_noise([256, 250, 2], tf.constant([SEED, 1])).numpy()
+    noise = gray_values.pixel_noise([256, 250, 2], tf.constant([SEED, 1])).numpy()
     assert noise.mean() == pytest.approx(0, abs=0.01)
     assert noise.std() == pytest.approx(1, abs=0.01)
     assert np.mean(np.abs(noise) > 2) == pytest.approx(0.0455, abs=0.01)
@@ -36,8 +36,8 @@ def test_noise_is_near_normal_and_without_pattern():
 
 
 def test_noise_is_the_same_compiled_and_not_and_differs_by_seed():
-    compiled = tf.function(variation.pixel_noise, jit_compile=True)
-    fields = [variation.pixel_noise([64, 60, 1], tf.constant(seed)).numpy() for seed in ([1, 2], [2, 1], [-1, 2])]
+    compiled = tf.function(gray_values.pixel_noise, jit_compile=True)
+    fields = [gray_values.pixel_noise([64, 60, 1], tf.constant(seed)).numpy() for seed in ([1, 2], [2, 1], [-1, 2])]
     np.testing.assert_allclose(compiled([64, 60, 1], tf.constant([1, 2])), fields[0], atol=1e-6)
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert abs(np.corrcoef(fields[one].ravel(), fields[other].ravel())[0, 1]) < 0.05

@@ -7,8 +7,8 @@ from helpers.augmentation import NO_GRAY, SEED, assert_same_as_scipy, example, s
 from scipy.ndimage import map_coordinates
 
 from keras_unet import augment
+from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.augment.tile_augmenter import TileAugmenter, elastic_deformation
-from keras_unet.augment.variation import AugmentationSettings
 
 
 @pytest.mark.parametrize("jit_compile", [True, False])

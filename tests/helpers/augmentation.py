@@ -8,8 +8,9 @@ from scipy.interpolate import CubicSpline
 from scipy.ndimage import map_coordinates
 
 from keras_unet import augment
+from keras_unet.augment.augmentation_settings import AugmentationSettings
+from keras_unet.augment.random_draws import Draw
 from keras_unet.augment.tile_augmenter import TileAugmenter
-from keras_unet.augment.variation import AugmentationSettings, Draw
 
 NO_GRAY = {"brightness": 0.0, "contrast": 0.0, "gamma": 0.0, "noise": 0.0}
 SEED = 7

@@ -20,7 +20,8 @@ from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances.components import instances
 from keras_unet.instances.matching import separated_pairs
-from keras_unet.pipeline import prepare, training_dataset
+from keras_unet.pipeline.examples import prepare
+from keras_unet.pipeline.tile_datasets import training_dataset
 
 TILE = 204  # input pixels; 164 come out of a valid net of depth 2
 BATCH = 2

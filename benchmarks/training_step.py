@@ -37,7 +37,8 @@ from keras_unet import training
 from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.models.complexity import layer_cost
-from keras_unet.pipeline import prepare, training_dataset
+from keras_unet.pipeline.examples import prepare
+from keras_unet.pipeline.tile_datasets import training_dataset
 from keras_unet.training.loop import Trainer
 
 OURS, BARE, FIT = "keras-unet", "bare TensorFlow loop", "Keras fit, our net"

@@ -41,7 +41,6 @@ _MODULES = (
     "pipeline",
     "salient",
     "scores",
-    "shards",
     "streaming",
     "tiling",
     "training",

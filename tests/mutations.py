@@ -85,7 +85,7 @@ MUTATIONS = (
     Mutation(
         "pipeline",
         "every epoch in one order",
-        "keras_unet/pipeline.py",
+        "keras_unet/pipeline/tile_datasets.py",
         "order = tf.stack([tf.constant(seed, tf.int64), epoch])",
         "order = tf.stack([tf.constant(seed, tf.int64), 0 * epoch])",
         "test_pipeline.py",
@@ -93,7 +93,7 @@ MUTATIONS = (
     Mutation(
         "pipeline",
         "windows lie inside their images",
-        "keras_unet/sampling.py",
+        "keras_unet/pipeline/tile_position.py",
         "tf.floor(tf.random.stateless_uniform([2], seed) * places) - size // 2",
         "tf.floor(tf.random.stateless_uniform([2], seed) * (places - size))",
         "test_sampling.py",
@@ -101,7 +101,7 @@ MUTATIONS = (
     Mutation(
         "pipeline",
         "a worker makes the tiles of the first",
-        "keras_unet/pipeline.py",
+        "keras_unet/pipeline/tile_datasets.py",
         "return element(batch * batch_size + worker * share + number % share)",
         "return element(batch * batch_size + number % share)",
         "test_shards.py",

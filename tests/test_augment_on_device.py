@@ -12,7 +12,8 @@ from helpers.runs import cells, quiet, tiny, weights
 from keras_unet import training
 from keras_unet.commands import preview
 from keras_unet.models.geometry import Geometry
-from keras_unet.pipeline import prepare, tile_warp, training_dataset
+from keras_unet.pipeline.examples import prepare
+from keras_unet.pipeline.tile_datasets import tile_warp, training_dataset
 from keras_unet.training.checkpoints import restore, snapshot
 from keras_unet.training.loop import DivergedError, Trainer
 from keras_unet.training.split import split

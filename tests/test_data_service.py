@@ -10,10 +10,11 @@ import tensorflow as tf
 
 from keras_unet.commands import data_worker
 from keras_unet.commands.data_worker import serve
-from keras_unet.data_service import InputMachine, through_service
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.models.geometry import Geometry
-from keras_unet.pipeline import prepare, training_dataset
+from keras_unet.pipeline.data_service import InputMachine, through_service
+from keras_unet.pipeline.examples import prepare
+from keras_unet.pipeline.tile_datasets import training_dataset
 from keras_unet.training.config import ConfigError, config_from_dict
 from keras_unet.training.failures import input_explained
 from keras_unet.utils.addresses import check_address, check_reachable

@@ -13,7 +13,8 @@ from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.instances.components import class_components
 from keras_unet.models.geometry import Geometry
-from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
+from keras_unet.pipeline.examples import class_balance, prepare
+from keras_unet.pipeline.tile_datasets import training_dataset, validation_dataset
 
 NET = Geometry(depth=1)
 TILE = 36  # 20 come out

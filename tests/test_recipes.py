@@ -11,7 +11,8 @@ from helpers.stub_training import stubbed
 import keras_unet as ku
 from keras_unet import training
 from keras_unet.datasets.synthetic import synthetic
-from keras_unet.pipeline import prepare, training_dataset
+from keras_unet.pipeline.examples import prepare
+from keras_unet.pipeline.tile_datasets import training_dataset
 
 TILE = 32
 

@@ -9,10 +9,10 @@ import tensorflow as tf
 from keras_unet import training
 from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.datasets import LabelledImages, Sample
-from keras_unet.examples import Example
 from keras_unet.models.geometry import Geometry
-from keras_unet.pipeline import prepare, training_dataset
-from keras_unet.sampling import window_corner
+from keras_unet.pipeline.examples import Example, prepare
+from keras_unet.pipeline.tile_datasets import training_dataset
+from keras_unet.pipeline.tile_position import window_corner
 from keras_unet.training.config import config_from_dict
 
 SIZE = 20

@@ -15,9 +15,10 @@ from keras_unet.commands.shard import shard
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import INDEX, ShardedImages
 from keras_unet.models.geometry import Geometry
-from keras_unet.pipeline import class_balance, prepare, training_dataset, validation_dataset
+from keras_unet.pipeline.examples import class_balance, prepare
+from keras_unet.pipeline.shard_writer import write_shards
+from keras_unet.pipeline.tile_datasets import training_dataset, validation_dataset
 from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
-from keras_unet.shards import write_shards
 from keras_unet.training.config import config_from_dict
 from keras_unet.training.evaluation import evaluate
 from keras_unet.training.provenance import fingerprint

@@ -14,7 +14,7 @@ from PIL import Image
 
 from keras_unet import datasets
 from keras_unet.datasets import LabelledImages, folders, unread
-from keras_unet.shards import write_shards
+from keras_unet.pipeline.shard_writer import write_shards
 from keras_unet.training.provenance import fingerprint
 
 FILES = 9

@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 import keras_unet as ku
-from keras_unet.examples import Example
-from keras_unet.pipeline import validation_dataset
+from keras_unet.pipeline.examples import Example
+from keras_unet.pipeline.tile_datasets import validation_dataset
 
 TILE = 28  # of the net below: 12 output pixels
 

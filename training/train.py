@@ -13,14 +13,15 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet.augment.augmentation_settings import AugmentationSettings
-from keras_unet.data_service import through_service
 from keras_unet.datasets import LabelledImages
 from keras_unet.losses.crossentropy_dice import CrossentropyDice
 from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy
 from keras_unet.models.geometry import Geometry
 from keras_unet.models.initialization import unit_variance
 from keras_unet.models.unet import UNet, copy_weights, load_model
-from keras_unet.pipeline import class_balance, mirrored, prepare, tile_warp, training_dataset, validation_dataset
+from keras_unet.pipeline.data_service import through_service
+from keras_unet.pipeline.examples import class_balance, prepare
+from keras_unet.pipeline.tile_datasets import mirrored, tile_warp, training_dataset, validation_dataset
 from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics
 from keras_unet.utils.atomic_files import write_text
 

@@ -2,7 +2,7 @@
 
 import threading
 
-from keras_unet.data_service import InputMachine
+from keras_unet.pipeline.data_service import InputMachine
 from keras_unet.utils.addresses import SCHEME, check_address
 
 

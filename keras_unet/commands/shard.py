@@ -6,7 +6,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from keras_unet.shards import write_shards
+from keras_unet.pipeline.shard_writer import write_shards
 from keras_unet.training import Config
 from keras_unet.training.config import Data
 from keras_unet.training.split import load_data

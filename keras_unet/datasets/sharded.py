@@ -1,8 +1,8 @@
 """Data sets in TFRecord shards, for data larger than memory: the index is read at once, a sample when it is wanted.
 
-A folder of shards, written by `keras_unet.shards`, lies on any file system that `tf.io.gfile` opens. Samples are read
-by their place in a shard, not in a row: any order of them is at hand, and a run is resumed without reading up to where
-it was.
+A folder of shards, written by `keras_unet.pipeline.write_shards`, lies on any file system that `tf.io.gfile` opens.
+Samples are read by their place in a shard, not in a row: any order of them is at hand, and a run is resumed without
+reading up to where it was.
 """
 
 import json

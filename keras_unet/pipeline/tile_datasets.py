@@ -16,13 +16,11 @@ from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.augment.random_draws import draw
 from keras_unet.augment.tile_augmenter import TileAugmenter
 from keras_unet.augment.tile_warp import TileWarp
-from keras_unet.examples import ClassWeights, Example, class_balance, prepare
 from keras_unet.models.geometry import Geometry
+from keras_unet.pipeline.examples import Example
+from keras_unet.pipeline.tile_position import SAMPLINGS, Sampling, window_corner
 from keras_unet.preprocessing.image_statistics import normalized, pixel_statistics
-from keras_unet.sampling import SAMPLINGS, Sampling, window_corner
 from keras_unet.utils.argument_checks import whole_number
-
-__all__ = ["ClassWeights", "Example", "class_balance", "prepare", "tile_warp", "training_dataset", "validation_dataset"]
 
 
 @runtime_checkable

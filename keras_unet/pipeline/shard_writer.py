@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.datasets.sharded import FORMAT, INDEX
-from keras_unet.examples import classes_and_border
+from keras_unet.pipeline.examples import classes_and_border
 
 _FRAME = 16  # bytes that TFRecord adds: a length, and two check sums
 _PIXEL_TYPES = ("bool", "uint8", "uint16", "int8", "int16", "int32", "int64", "float16", "float32", "float64")

@@ -195,7 +195,7 @@ def shrunk(data: Any, factor: int) -> Any:
 
 
 def averaged(model: Any, averaging: str) -> Any:
-    from keras_unet.tiling import predict
+    from keras_unet.inference.tiling import predict
 
     return lambda image: predict(model, image, averaging=averaging)
 

@@ -96,8 +96,9 @@ def one_export(
 ) -> None:
     import tensorflow as tf
 
-    from keras_unet import UNet, export, forward, tiling
-    from keras_unet.tile_sizes import tile_context
+    from keras_unet import UNet, export
+    from keras_unet.inference import forward, tiling
+    from keras_unet.inference.tile_sizes import tile_context
 
     folder = export.save(model, scratch / "model", tile=tile, precision=precision, warm_up=(), verify=False)
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
@@ -184,8 +185,8 @@ def compiled(model: Any, tile: int) -> Net:
     """The net with tiles of at most `tile` pixels, but at least twice its context."""
     import tensorflow as tf
 
-    from keras_unet import forward
-    from keras_unet.tile_sizes import tile_context
+    from keras_unet.inference import forward
+    from keras_unet.inference.tile_sizes import tile_context
 
     geometry, context = model.geometry, tile_context(model.geometry)
     pixels = tf.TensorSpec((1, None, None, 1), tf.float32)

@@ -77,7 +77,7 @@ def exported(arguments: argparse.Namespace, scratch: Path) -> tuple[Path, int, i
     import keras
 
     from keras_unet import UNet, export
-    from keras_unet.tile_sizes import tile_context
+    from keras_unet.inference.tile_sizes import tile_context
 
     keras.utils.set_random_seed(0)
     shape = (None, None, 1)

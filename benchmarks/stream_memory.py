@@ -77,7 +77,7 @@ def write_image(path: Path, size: tuple[int, int]) -> None:
 
 def segment(source: str, target: str, tile: str, output: str) -> None:
     from keras_unet import UNet
-    from keras_unet.streaming import predict_file
+    from keras_unet.inference.streaming.streamed_prediction import predict_file
 
     model = UNet((None, None, 1), filters=2, depth=1)
     start = time.perf_counter()

@@ -52,9 +52,9 @@ def main() -> None:
 
 def prediction(model: Any, size: int, tile: int) -> tuple[int, int, int]:
     """Side of the tiles that an image is cut into, their multiply-adds together, and bytes of memory."""
+    from keras_unet.inference.tile_sizes import BYTES_PER_FILTER, tile_context
+    from keras_unet.inference.tiling import Tiler
     from keras_unet.models.complexity import multiply_adds
-    from keras_unet.tile_sizes import BYTES_PER_FILTER, tile_context
-    from keras_unet.tiling import Tiler
 
     count, advance = Tiler(model.geometry, (tile, tile)).split(size, 0)
     side = advance + tile_context(model.geometry)

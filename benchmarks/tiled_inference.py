@@ -53,9 +53,9 @@ def measure_time(arguments: argparse.Namespace) -> None:
     pin_to_one_core()
     import tensorflow as tf
 
-    from keras_unet import forward as inference
-    from keras_unet import tiling
-    from keras_unet.tile_sizes import tile_context
+    from keras_unet.inference import forward as inference
+    from keras_unet.inference import tiling
+    from keras_unet.inference.tile_sizes import tile_context
 
     model = small_net(arguments, channels=1)
     forward, pixel = inference.probabilities(model)
@@ -119,7 +119,7 @@ def measure_memory(arguments: argparse.Namespace) -> None:
 
 
 def one_tile(image: np.ndarray, model, tile: dict[str, int]) -> np.ndarray:
-    from keras_unet.tile_sizes import tile_context
+    from keras_unet.inference.tile_sizes import tile_context
 
     context = tile_context(model.geometry)
     return image[: tile["height"] - context, : tile["width"] - context]

@@ -121,7 +121,7 @@ def _answers_and_seconds(
 def _apart(
     model: Any, description: dict[str, Any], images: Sequence[npt.NDArray[Any]], answers: list[npt.NDArray[Any]]
 ) -> float:
-    from keras_unet.tiling import predict
+    from keras_unet.inference.tiling import predict
 
     tile = description["tile"]
     expected = [
@@ -138,7 +138,7 @@ def _apart(
 
 
 def _noise(model: Any, description: dict[str, Any]) -> list[npt.NDArray[Any]]:
-    from keras_unet.tile_sizes import tile_context
+    from keras_unet.inference.tile_sizes import tile_context
 
     random = np.random.default_rng(0)
     low, high = model.value_range

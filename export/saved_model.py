@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from keras_unet.forward import check_averaging
+from keras_unet.inference.forward import check_averaging
+from keras_unet.inference.tile_sizes import tile_context
+from keras_unet.inference.tiling import Tiler, tiler_for
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.models.unet import UNet
-from keras_unet.tile_sizes import tile_context
-from keras_unet.tiling import Tiler, tiler_for
 from keras_unet.utils.argument_checks import check_class_names, whole_number
 
 from .description import describe, write_description

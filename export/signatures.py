@@ -12,12 +12,12 @@ from typing import Any
 
 import tensorflow as tf
 
-from keras_unet.forward import Forward, classes, probabilities
+from keras_unet.inference.forward import Forward, classes, probabilities
+from keras_unet.inference.tiling import Tiler
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.models.unet import UNet
 from keras_unet.preprocessing.image_statistics import BY_STATISTICS
 from keras_unet.preprocessing.pixel_normalization import statistics_of
-from keras_unet.tiling import Tiler
 
 from . import components, encoded
 
@@ -36,7 +36,7 @@ class Serving:
     Args:
         tiler: How images are cut.
         input_dtype: Dtype of raw images, one of `INPUT_DTYPES`; pixels become float32 tile by tile.
-        averaging: Test-time averaging, a name in `keras_unet.forward.AVERAGING`.
+        averaging: Test-time averaging, a name in `keras_unet.inference.forward.AVERAGING`.
         max_pixels: The most pixels of an encoded image, told from its header.
         objects: How objects are found; None for a net without a signature for them.
     """

@@ -25,8 +25,8 @@ _NAMES = {
     "separation_border": "losses.weight_maps",
     "geometry": "models",
     "pixel_statistics": "preprocessing.image_statistics",
-    "predict": "tiling",
-    "predict_file": "streaming",
+    "predict": "inference.tiling",
+    "predict_file": "inference.streaming.streamed_prediction",
 }
 _MODULES = (
     "augment",
@@ -34,6 +34,7 @@ _MODULES = (
     "datasets",
     "export",
     "image_io",
+    "inference",
     "instances",
     "losses",
     "metrics",
@@ -41,14 +42,14 @@ _MODULES = (
     "pipeline",
     "salient",
     "scores",
-    "streaming",
-    "tiling",
     "training",
 )
 
 __all__ = ["__version__", *_MODULES, *_NAMES]
 
 if TYPE_CHECKING:
+    from keras_unet.inference.streaming.streamed_prediction import predict_file as predict_file
+    from keras_unet.inference.tiling import predict as predict
     from keras_unet.losses.crossentropy_dice import CrossentropyDice as CrossentropyDice
     from keras_unet.losses.dice import Dice as Dice
     from keras_unet.losses.weight_maps import separation_border as separation_border
@@ -57,8 +58,6 @@ if TYPE_CHECKING:
     from keras_unet.models.unet import UNet as UNet
     from keras_unet.models.unet import load_model as load_model
     from keras_unet.preprocessing.image_statistics import pixel_statistics as pixel_statistics
-    from keras_unet.streaming import predict_file as predict_file
-    from keras_unet.tiling import predict as predict
 
 
 def __getattr__(name: str) -> Any:

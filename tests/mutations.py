@@ -109,7 +109,7 @@ MUTATIONS = (
     Mutation(
         "tiling",
         "the edge pixel is mirrored too",
-        "keras_unet/tiling.py",
+        "keras_unet/inference/tiling.py",
         "period = tf.maximum(2 * (size - 1), 1)",
         "period = tf.maximum(2 * size, 1)",
         "test_tiling.py",

@@ -7,8 +7,8 @@ import pytest
 from helpers.nets import net as any_net
 from scipy.special import softmax
 
-from keras_unet.forward import AVERAGING, Symmetry
-from keras_unet.tiling import predict
+from keras_unet.inference.forward import AVERAGING, Symmetry
+from keras_unet.inference.tiling import predict
 
 # By NumPy: quarter turns of the tile itself and of its mirror image.
 TURNS = {
@@ -56,7 +56,7 @@ def test_averaged_tiles_equal_one_averaged_pass(changes):
 
 
 def _legal(model, size):
-    from keras_unet.tile_sizes import check_tile
+    from keras_unet.inference.tile_sizes import check_tile
 
     while True:
         try:

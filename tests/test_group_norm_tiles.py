@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import keras_unet as ku
-from keras_unet import tiling
+from keras_unet.inference import tiling
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 90)).astype(np.uint8)
 

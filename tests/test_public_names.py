@@ -21,10 +21,10 @@ def test_modules_that_are_not_listed_are_no_attributes_once_imported() -> None:
 
 
 def test_modules_that_are_not_listed_are_imported_by_their_names() -> None:
-    import keras_unet.rotated as by_name
-    from keras_unet import rotated
+    import keras_unet.inference as by_name
+    from keras_unet import inference
 
-    assert rotated is by_name is sys.modules["keras_unet.rotated"]
+    assert inference is by_name is sys.modules["keras_unet.inference"]
 
 
 def test_every_listed_name_is_there() -> None:

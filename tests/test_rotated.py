@@ -11,9 +11,9 @@ from scipy import ndimage
 
 import keras_unet as ku
 from keras_unet import export
+from keras_unet.inference.rotated_versions import ROTATIONS, Turn, averaged_scores
+from keras_unet.inference.tiling import predict
 from keras_unet.models.geometry import Geometry
-from keras_unet.rotated import ROTATIONS, Turn, averaged_scores
-from keras_unet.tiling import predict
 
 ANGLES = ROTATIONS["rotations7"]
 

@@ -19,10 +19,10 @@ from keras_unet import export, image_io
 from keras_unet.export.client.protos import PredictionLog, to_array
 from keras_unet.export.components import connected_components
 from keras_unet.export.components import instances as instances_in_graph
+from keras_unet.inference.tiling import predict
 from keras_unet.instances.components import connected_components as by_opencv
 from keras_unet.instances.components import instances
 from keras_unet.instances.instance_settings import InstanceSettings
-from keras_unet.tiling import predict
 
 TILE = 68
 MAX_PIXELS = 10_000

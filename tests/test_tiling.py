@@ -8,11 +8,11 @@ import pytest
 import tensorflow as tf
 from helpers.nets import net, new_net, noise
 
-from keras_unet import tiling
+from keras_unet.inference import tiling
+from keras_unet.inference.tile_sizes import default_tile, tile_context
+from keras_unet.inference.tiling import Tiler, predict
 from keras_unet.models.geometry import Geometry
 from keras_unet.models.unet import UNet
-from keras_unet.tile_sizes import default_tile, tile_context
-from keras_unet.tiling import Tiler, predict
 
 SHAPES = [(1, 1), (1, 50), (37, 1), (5, 7), (53, 61)]  # one pixel, lines, smaller than any border, odd and prime
 

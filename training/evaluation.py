@@ -155,7 +155,7 @@ def unlearnt(found: Figures) -> list[str]:
 
 
 def _tiled(model: Any, tile: int | None) -> Predict:
-    from keras_unet.tiling import predict
+    from keras_unet.inference.tiling import predict
 
     return lambda image: predict(model, image, tile=tile)
 

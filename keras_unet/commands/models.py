@@ -142,9 +142,9 @@ def open_model(path: Path, tile: int | None = None, averaging: str = "none") -> 
     """
     exported = exported_version(path)
     if exported is None:
-        from keras_unet.forward import check_averaging
+        from keras_unet.inference.forward import check_averaging
+        from keras_unet.inference.tiling import predict
         from keras_unet.models.unet import load_model
-        from keras_unet.tiling import predict
         from keras_unet.training.run_folder import fold_folders
 
         check_averaging(averaging, whole_images=True)

@@ -13,10 +13,10 @@ from keras_unet.commands.inputs import check_names, image_files
 from keras_unet.commands.models import exported_version
 from keras_unet.commands.value_range import RangeCheck, range_of_export, range_of_model
 from keras_unet.image_io.windows import Pixels
-from keras_unet.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
+from keras_unet.inference.streaming.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
+from keras_unet.inference.streaming.streamed_prediction import stream
+from keras_unet.inference.streaming.targets import check_target, partial_settings
 from keras_unet.preprocessing.image_statistics import BY_STATISTICS, Statistics
-from keras_unet.streaming import stream
-from keras_unet.targets import check_target, partial_settings
 
 FORMATS = ("tif", "zarr")
 
@@ -107,8 +107,8 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
 
     from keras_unet.export import read_description
     from keras_unet.export.client.pieces import stride_and_context
+    from keras_unet.inference.tile_sizes import tile_context
     from keras_unet.models.geometry import Geometry
-    from keras_unet.tile_sizes import tile_context
 
     description = read_description(folder)
     shape = description["geometry"]

@@ -9,7 +9,7 @@ from helpers.stand_in_server import StandIn
 
 from keras_unet.export.client import Client, Segmentation, ServerError, parallel
 from keras_unet.export.client.formats import PngFormat, RawFormat
-from keras_unet.tiling import predict
+from keras_unet.inference.tiling import predict
 
 
 @schemes

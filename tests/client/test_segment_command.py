@@ -13,8 +13,8 @@ from helpers.command_line import done, mistake, run
 from PIL import Image
 
 from keras_unet import image_io
+from keras_unet.inference.tiling import predict
 from keras_unet.instances.components import instances
-from keras_unet.tiling import predict
 
 NO_TENSORFLOW = """
 import sys

@@ -12,8 +12,8 @@ from helpers.nets import exported, new_net
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_unet.tile_sizes import tile_context
-from keras_unet.tiling import predict
+from keras_unet.inference.tile_sizes import tile_context
+from keras_unet.inference.tiling import predict
 
 TOLERANCE = 1e-5  # of a probability
 CORNER_CASES = [(1, 1), (1, 50), (37, 1), (5, 7), (2, 3), (61, 43), (53, 17)]  # one pixel, lines, primes

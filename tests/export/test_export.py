@@ -17,7 +17,7 @@ from tensorflow.python.tools import saved_model_cli
 
 from keras_unet import export
 from keras_unet.export import saved_model
-from keras_unet.tiling import predict
+from keras_unet.inference.tiling import predict
 
 BARE = """
 import sys

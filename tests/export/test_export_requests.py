@@ -7,7 +7,7 @@ from helpers.nets import exported, net, noise
 from helpers.nets import loaded as load
 
 from keras_unet import export
-from keras_unet.tiling import predict
+from keras_unet.inference.tiling import predict
 
 
 @pytest.fixture(scope="module")

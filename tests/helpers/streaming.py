@@ -7,8 +7,8 @@ import tifffile
 
 from helpers.nets import net as any_net
 from helpers.nets import noise
-from keras_unet import targets
-from keras_unet.streaming import predict_file
+from keras_unet.inference.streaming import targets
+from keras_unet.inference.streaming.streamed_prediction import predict_file
 
 net = partial(any_net, depth=1)
 

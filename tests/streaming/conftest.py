@@ -8,8 +8,8 @@ import tensorflow as tf
 from helpers import nets
 from helpers.streaming import net
 
-from keras_unet import pieces, streaming, targets
 from keras_unet.commands import streaming as command
+from keras_unet.inference.streaming import pieces, streamed_prediction, targets
 from keras_unet.models import unet
 
 
@@ -34,8 +34,8 @@ def exported(model):
 def small(monkeypatch):
     """Panels and tiles so small that a small image has several of each."""
     monkeypatch.setattr(targets, "TILE", 32)
-    monkeypatch.setattr(streaming, "TILE", 32)
-    monkeypatch.setattr(streaming, "_PANEL_BYTES", 32 * 1024)
+    monkeypatch.setattr(streamed_prediction, "TILE", 32)
+    monkeypatch.setattr(streamed_prediction, "_PANEL_BYTES", 32 * 1024)
 
 
 @functools.cache
@@ -59,5 +59,5 @@ def nets_are_loaded_and_compiled_once(monkeypatch):
     """Else each call loads the net or its export, and compiles the net for the size of its image, again."""
     monkeypatch.setattr(tf.saved_model, "load", nets.loaded)
     monkeypatch.setattr(unet, "load_model", nets.load_once)
-    for module in (streaming, command):
+    for module in (streamed_prediction, command):
         monkeypatch.setattr(module, "net_segmenter", _net_segmenter)

@@ -12,8 +12,8 @@ from PIL import Image
 
 import keras_unet as ku
 from keras_unet.image_io.image_files import ImageError, read_image
-from keras_unet.streaming import predict_file
-from keras_unet.tile_sizes import tile_context
+from keras_unet.inference.streaming.streamed_prediction import predict_file
+from keras_unet.inference.tile_sizes import tile_context
 
 NETS = [
     {"depth": 1, "num_classes": 2},

@@ -10,9 +10,9 @@ from helpers.streaming import net, written
 from PIL import Image
 
 import keras_unet as ku
-from keras_unet import targets
 from keras_unet.image_io.image_files import ImageError, read_image
-from keras_unet.streaming import predict_file
+from keras_unet.inference.streaming import targets
+from keras_unet.inference.streaming.streamed_prediction import predict_file
 
 
 def test_torn_source_is_named_and_leaves_no_result(tmp_path, small, model):

@@ -15,18 +15,19 @@ from helpers.nets import noise
 from helpers.streaming import interrupted, net, rows_in, written
 
 import keras_unet as ku
-from keras_unet import streaming
-from keras_unet.journal import Journal
-from keras_unet.streaming import predict_file
+from keras_unet.inference.streaming import streamed_prediction
+from keras_unet.inference.streaming.journal import Journal
+from keras_unet.inference.streaming.streamed_prediction import predict_file
 
 SCRIPT = """
 import sys
 import keras_unet as ku
-from keras_unet import streaming, targets
+from keras_unet.inference.streaming import streamed_prediction
+from keras_unet.inference.streaming import targets
 from keras_unet.cli import app
-targets.TILE = streaming.TILE = 32
-streaming._PANEL_BYTES = 32 * 1024
-streaming.predict_file(ku.load_model(sys.argv[1]), sys.argv[2], sys.argv[3], tile=44, output="probabilities")
+targets.TILE = streamed_prediction.TILE = 32
+streamed_prediction._PANEL_BYTES = 32 * 1024
+streamed_prediction.predict_file(ku.load_model(sys.argv[1]), sys.argv[2], sys.argv[3], tile=44, output="probabilities")
 """
 
 
@@ -138,27 +139,27 @@ def test_samples_of_a_large_file_hold_its_ends_and_places_between(tmp_path, plac
     path = tmp_path / "a"
     path.write_bytes(bytes(2**25))
     size = [2**25]
-    before, shorter = (streaming._samples(path, [path], size) for size in (size, [2**20]))
+    before, shorter = (streamed_prediction._samples(path, [path], size) for size in (size, [2**20]))
     assert before != shorter
     with path.open("r+b") as file:
         file.seek(max(place - 2**16, 0))
         file.write(b"x" * 2**17)
         file.truncate(2**25)
-    assert streaming._samples(path, [path], size) != before
+    assert streamed_prediction._samples(path, [path], size) != before
 
 
 def test_samples_of_nothing_and_of_many_small_files_are_of_all_bytes(tmp_path):
-    assert streaming._samples(tmp_path, [], []) == streaming._samples(tmp_path, [tmp_path], [0])
+    assert streamed_prediction._samples(tmp_path, [], []) == streamed_prediction._samples(tmp_path, [tmp_path], [0])
     files = [tmp_path / f"{number:03}" for number in range(200)]
     for file in files:
         file.write_bytes(b"0" * (int(file.name) % 3))
     sizes = [int(file.name) % 3 for file in files]
-    before = streaming._samples(tmp_path, files, sizes)
+    before = streamed_prediction._samples(tmp_path, files, sizes)
     for number in (1, 101, 199):
         files[number].write_bytes(b"1" * sizes[number])
-        assert streaming._samples(tmp_path, files, sizes) != before
+        assert streamed_prediction._samples(tmp_path, files, sizes) != before
         files[number].write_bytes(b"0" * sizes[number])
-    assert streaming._samples(tmp_path, files, sizes) == before
+    assert streamed_prediction._samples(tmp_path, files, sizes) == before
 
 
 def test_two_processes_do_not_write_one_target(tmp_path, model):

@@ -17,7 +17,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from keras_unet.journal import Journal, parsed
+from keras_unet.inference.streaming.journal import Journal, parsed
 from keras_unet.utils.atomic_files import naming
 
 TILE = 256

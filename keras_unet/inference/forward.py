@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from keras_unet.inference.rotated_versions import ROTATIONS
 from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
-from keras_unet.rotated import ROTATIONS
 
 Forward = Callable[[tf.Tensor], tf.Tensor]
 

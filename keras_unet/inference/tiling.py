@@ -17,13 +17,20 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from keras_unet.forward import Forward, check_averaging, from_logits, logits, probabilities
+from keras_unet.inference.forward import Forward, check_averaging, from_logits, logits, probabilities
+from keras_unet.inference.rotated_versions import ROTATIONS, averaged_scores
+from keras_unet.inference.tile_sizes import (
+    check_batch_size,
+    check_tile,
+    default_tile,
+    free_memory,
+    largest_tile,
+    tile_context,
+)
 from keras_unet.models.geometry import Geometry
 from keras_unet.preprocessing.image_statistics import normalized as normalized_pixels
 from keras_unet.preprocessing.image_statistics import pixel_statistics
 from keras_unet.preprocessing.pixel_normalization import normalized, statistics_of
-from keras_unet.rotated import ROTATIONS, averaged_scores
-from keras_unet.tile_sizes import check_batch_size, check_tile, default_tile, free_memory, largest_tile, tile_context
 from keras_unet.utils.argument_checks import refuse_path
 
 # Weak keys: a model that is dropped takes its compiled functions along.

@@ -17,10 +17,10 @@ from tqdm import tqdm
 from keras_unet import __version__
 from keras_unet.image_io.image_files import FilePath, ImageError
 from keras_unet.image_io.windows import Pixels, Windows, open_windows, paste
-from keras_unet.pieces import Pieces, Segmenter, net_segmenter
+from keras_unet.inference.streaming.pieces import Pieces, Segmenter, net_segmenter
+from keras_unet.inference.streaming.targets import TILE, Progress, check_target, open_target, partial_settings
 from keras_unet.preprocessing.image_statistics import Statistics, step
 from keras_unet.preprocessing.pixel_normalization import statistics_of
-from keras_unet.targets import TILE, Progress, check_target, open_target, partial_settings
 
 _SAMPLES, _SAMPLE_BYTES = 256, 64 * 1024  # of an image, to know it again
 _PANEL_BYTES = 128 * 1024**2  # of the lines read for a strip, and as many of the lines to write

@@ -1,0 +1,1 @@
+"""Images larger than memory, predicted from file to file."""

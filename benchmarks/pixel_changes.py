@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.commands.evaluation import judge_model
-from keras_unet.figures import figures
+from keras_unet.metrics.computed_metrics import figures
 from keras_unet.training.evaluation import validation_sets
 
 Image = NDArray[np.float32]

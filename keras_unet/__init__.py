@@ -40,9 +40,8 @@ _MODULES = (
     "metrics",
     "models",
     "pipeline",
-    "salient",
-    "scores",
     "training",
+    "visualization",
 )
 
 __all__ = ["__version__", *_MODULES, *_NAMES]

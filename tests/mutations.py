@@ -125,7 +125,7 @@ MUTATIONS = (
     Mutation(
         "metrics",
         "ignored pixels count",
-        "keras_unet/metrics.py",
+        "keras_unet/metrics/keras_metrics.py",
         "cell = tf.where(tf.equal(labels, self.ignore_label), -1, cell)",
         "cell = tf.where(tf.equal(labels, self.ignore_label), cell, cell)",
         "test_metrics.py",
@@ -133,7 +133,7 @@ MUTATIONS = (
     Mutation(
         "metrics",
         "pixels of weight 0 count",
-        "keras_unet/metrics.py",
+        "keras_unet/metrics/keras_metrics.py",
         "tf.equal(aligned_weights(sample_weight, y_pred), 0.0)",
         "tf.equal(aligned_weights(sample_weight, y_pred), -1.0)",
         "test_metrics.py test_validation_tiles.py",
@@ -141,7 +141,7 @@ MUTATIONS = (
     Mutation(
         "scores",
         "truth and result swapped, and so recall and precision",
-        "keras_unet/scores.py",
+        "keras_unet/metrics/scores.py",
         "np.diagonal(counts), counts.sum(axis=1), counts.sum(axis=0)",
         "np.diagonal(counts), counts.sum(axis=0), counts.sum(axis=1)",
         "test_metrics.py test_scores.py",

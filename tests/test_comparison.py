@@ -9,8 +9,9 @@ from helpers.image_files import save
 
 from keras_unet import image_io
 from keras_unet.commands.comparison import compare
-from keras_unet.figures import Figures, figures
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.metrics.computed_metrics import figures
+from keras_unet.metrics.registry import Figures
 
 CELLS = np.zeros((20, 24), np.uint8)
 CELLS[2:9, 2:9], CELLS[11:18, 12:20] = 1, 2

@@ -17,7 +17,7 @@ HEAVY = TENSORFLOW | {"cv2", "scipy", "numpy"}
 
 STEPS = {
     "the package and its command": ("import keras_unet; from keras_unet import cli", HEAVY),
-    "scores": ("import keras_unet.scores, keras_unet.salient", TENSORFLOW),
+    "scores": ("import keras_unet.metrics.scores, keras_unet.metrics.salient", TENSORFLOW),
     "challenge": ("import keras_unet.challenge", TENSORFLOW),
     "evaluate of results": (
         "cli.app(['evaluate', 'out.png', '--truth', 'truth.png'], standalone_mode=False)",

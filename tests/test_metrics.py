@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy
-from keras_unet.metrics import Dice, IoU, MeanDice, MeanIoU, PixelAccuracy, class_scores, pixel_accuracy
+from keras_unet.metrics.keras_metrics import Dice, IoU, MeanDice, MeanIoU, PixelAccuracy
+from keras_unet.metrics.scores import class_scores, pixel_accuracy
 
 # Worked out by hand. Ten pixels of truth 0 0 0 0 0 1 1 1 2 2, result 0 0 0 1 2 1 1 0 2 2.
 TRUTH = np.array([[[0, 0, 0, 0, 0], [1, 1, 1, 2, 2]]])
@@ -187,7 +188,7 @@ import numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from keras_unet.metrics import MeanIoU
+from keras_unet.metrics.keras_metrics import MeanIoU
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 with strategy.scope():
     metric = MeanIoU(2)

@@ -9,8 +9,8 @@ from PIL import Image
 from test_report import report
 
 from keras_unet import training
-from keras_unet.commands.result_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_CLASS, error_picture
-from keras_unet.figures import judge
+from keras_unet.metrics.evaluated_image import judge
+from keras_unet.visualization.result_panels import FALSE_NEGATIVE, FALSE_POSITIVE, WRONG_CLASS, error_picture
 
 
 def test_errors_are_marked_where_result_and_truth_differ_and_count() -> None:

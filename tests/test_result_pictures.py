@@ -7,11 +7,18 @@ import pytest
 from helpers.command_line import done
 from helpers.runs import cells
 
-from keras_unet import image_io, pictures
-from keras_unet.commands.result_pictures import FALSE_NEGATIVE, FALSE_POSITIVE, IGNORED, result_picture, write_pictures
+from keras_unet import image_io
 from keras_unet.datasets import LabelledImages, Sample
-from keras_unet.figures import Scope, judge
+from keras_unet.metrics.evaluated_image import Scope, judge
 from keras_unet.truth import true_classes, true_objects
+from keras_unet.visualization import overlays
+from keras_unet.visualization.result_panels import (
+    FALSE_NEGATIVE,
+    FALSE_POSITIVE,
+    IGNORED,
+    result_picture,
+    write_pictures,
+)
 
 CAPTION, GAP = 28, 6
 
@@ -36,7 +43,7 @@ def test_objects_found_have_the_colours_of_the_truths_they_match() -> None:
     probability = np.where(data[0].labels == 2, 0.9, 0.0)[..., None]
     images, scope = judged(data, probability)
     image, truth, chance, found = panels(result_picture(images[0], scope, data[0].image), 32)
-    assert (image == pictures.grey_or_colour(data[0].image)).all()
+    assert (image == overlays.grey_or_colour(data[0].image)).all()
     assert (truth[15, 22] == found[15, 22]).all()
     assert (truth[15, 22] != image[15, 22]).any()
     assert (truth[15, 8] != image[15, 8]).any()

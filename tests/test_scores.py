@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.spatial.distance import directed_hausdorff
 
-from keras_unet import salient, scores
+from keras_unet.metrics import salient, scores
 
 # Truth of 4 cell pixels, result of 3, 2 of them right.
 TRUTH = np.array([[1, 1, 1, 1, 0, 0]])

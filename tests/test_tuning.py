@@ -13,8 +13,8 @@ from keras_unet import image_io
 from keras_unet.commands import segment
 from keras_unet.commands.models import export_details, validated_instances, validated_merging
 from keras_unet.datasets.base import LabelledImages, Sample
-from keras_unet.figures import JudgedImage, judge
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.metrics.evaluated_image import JudgedImage, judge
 from keras_unet.training import ConfigError
 from keras_unet.training.evaluation import one_class
 from keras_unet.training.run_folder import RunFolder

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from keras_unet import challenge
 from keras_unet.datasets import LabelledImages
-from keras_unet.figure_tables import format_table
-from keras_unet.figures import Figures, JudgedImage, Scope, chosen_metrics, figures, judge
 from keras_unet.instances.instance_settings import BORDER, InstanceSettings
+from keras_unet.metrics.computed_metrics import chosen_metrics, figures
+from keras_unet.metrics.evaluated_image import JudgedImage, Scope, judge
+from keras_unet.metrics.registry import Figures
+from keras_unet.metrics.tables import format_table
 from keras_unet.truth import true_classes, true_objects
 
 __all__ = [
@@ -64,7 +66,7 @@ def evaluate(
         depth: Of the watershed, in pixels, see `InstanceSettings`.
         seed_threshold: Upper threshold, above which objects are found before they are flooded, see `InstanceSettings`.
         expand: Width in pixels of gaps between objects that are closed, see `InstanceSettings`.
-        metrics: Names of `keras_unet.figures.METRICS` or `GROUPS`; None for the usual ones.
+        metrics: Names of `keras_unet.metrics.computed_metrics.METRICS` or `GROUPS`; None for the usual ones.
         tile: Input tile in pixels of a `UNet`; None for one that suits the memory.
 
     Returns:

@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import mean, stdev
 
 from keras_unet.datasets import LabelledImages
-from keras_unet.figures import figures
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.metrics.computed_metrics import figures
 from keras_unet.models.unet import load_model
 from keras_unet.utils.atomic_files import write_text
 

@@ -11,6 +11,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet import metrics
+from keras_unet.metrics.scores import class_scores
 from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
 
 from .dead_filters import DeadFilters
@@ -192,7 +193,7 @@ class Trainer:
             logits, loss = self._forward(image, label, weight)
             counts.update_state(label, logits, weight)
             total, tiles = total + float(loss) * len(image), tiles + len(image)
-        scores = metrics.class_scores(counts.confusion_matrix)
+        scores = class_scores(counts.confusion_matrix)
         return {
             "loss": total / max(tiles, 1),
             "mean_iou": float(np.nanmean(scores.iou)),

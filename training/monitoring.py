@@ -13,8 +13,8 @@ import tensorflow as tf
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from keras_unet import pictures
 from keras_unet.utils.atomic_files import naming, write_text
+from keras_unet.visualization import overlays
 
 from . import hyperparameters
 
@@ -177,12 +177,12 @@ def panel(
     rows, columns = ((big - small) // 2 for big, small in zip(image.shape[:2], label.shape, strict=True))
     centre = image[rows : rows + label.shape[0], columns : columns + label.shape[1]]
     shown = {
-        "image": pictures.grey_or_colour(centre),
-        "label": pictures.coloured(label),
-        "weight": pictures.heat(weight),
-        "prediction": pictures.coloured(prediction),
+        "image": overlays.grey_or_colour(centre),
+        "label": overlays.coloured(label),
+        "weight": overlays.heat(weight),
+        "prediction": overlays.coloured(prediction),
     }
-    return pictures.side_by_side(list(shown.values()), list(shown))
+    return overlays.side_by_side(list(shown.values()), list(shown))
 
 
 class Bar:

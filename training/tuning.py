@@ -10,9 +10,10 @@ import numpy as np
 from tqdm import tqdm
 
 from keras_unet import challenge
-from keras_unet.figures import JudgedImage, Scope, figures
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.instances.region_merging import merged_map
+from keras_unet.metrics.computed_metrics import figures
+from keras_unet.metrics.evaluated_image import JudgedImage, Scope
 from keras_unet.utils.atomic_files import write_text
 
 from .config import ConfigError

@@ -3,9 +3,9 @@
 import keras
 
 from keras_unet.datasets import LabelledImages
-from keras_unet.figures import chosen_metrics
 from keras_unet.inference.tile_sizes import largest_tile
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.metrics.computed_metrics import chosen_metrics
 from keras_unet.truth import true_objects
 
 from .config import Config, ConfigError

@@ -115,7 +115,7 @@ def evaluate(
         judged, scope = evaluation.judge_model(model, sets, objects, names, tile, averaging, number)
         pixels = (sample.image for _, images in sets for sample in images)
     if pictures is not None:
-        from keras_unet.commands.result_pictures import write_pictures
+        from keras_unet.visualization.result_panels import write_pictures
 
         drawn = write_pictures(pictures, judged, scope, pixels)
         typer.echo(f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''} in {pictures}.")
@@ -173,7 +173,7 @@ def _check_targets(csv_file: Path | None, json_file: Path | None, pictures: Path
 
 
 def _metric_names(text: str) -> list[str]:
-    from keras_unet.figures import check_metrics
+    from keras_unet.metrics.computed_metrics import check_metrics
 
     names = [name.strip() for name in text.split(",")]
     with wrong_use():

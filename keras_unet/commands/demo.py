@@ -7,16 +7,17 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet import export, image_io, pictures, training
+from keras_unet import export, image_io, training
 from keras_unet.commands.models import export_details, open_model, validated_instances
 from keras_unet.commands.prediction import foreground
-from keras_unet.commands.result_pictures import numbered_alike
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic import synthetic
 from keras_unet.instances.components import connected_components
 from keras_unet.instances.matching import separated_pairs
 from keras_unet.models.unet import load_model
 from keras_unet.training.run_folder import RunFolder
+from keras_unet.visualization import overlays
+from keras_unet.visualization.result_panels import numbered_alike
 
 PICTURE = "overlay.png"
 UNSEEN_SIZE = 768  # pixels; the training images have 384
@@ -99,14 +100,14 @@ def _write(out: Path, unseen: Sample, probability: NDArray[np.float32], found: N
     image_io.write_image(out / "unseen.png", unseen.image)
     image_io.write_labels(out / "instances.tif", found)
     panels = [
-        pictures.grey_or_colour(unseen.image),
-        pictures.overlay(unseen.image, unseen.labels),
-        pictures.heat(probability, 0.0, 1.0),
-        pictures.overlay(unseen.image, numbered_alike(unseen.labels, found)),
+        overlays.grey_or_colour(unseen.image),
+        overlays.overlay(unseen.image, unseen.labels),
+        overlays.heat(probability, 0.0, 1.0),
+        overlays.overlay(unseen.image, numbered_alike(unseen.labels, found)),
     ]
     cells = f"instances: {found.max()} cells"
     captions = ["image (never seen in training)", "truth", "probability of a cell", cells]
-    image_io.write_image(out / PICTURE, pictures.side_by_side(panels, captions))
+    image_io.write_image(out / PICTURE, overlays.side_by_side(panels, captions))
 
 
 def _tell(out: Path, version: Path, figures: dict[str, float]) -> None:

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.commands.prediction import foreground
-from keras_unet.figure_tables import format_table, write_csv, write_json
-from keras_unet.figures import JudgedImage, Scope, chosen_metrics, figures, figures_by_image
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.metrics.computed_metrics import chosen_metrics, figures, figures_by_image
+from keras_unet.metrics.evaluated_image import JudgedImage, Scope
+from keras_unet.metrics.tables import format_table, write_csv, write_json
 
 if TYPE_CHECKING:
     from keras_unet.commands.models import Segmenter

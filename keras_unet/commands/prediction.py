@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from keras_unet import image_io, pictures
+from keras_unet import image_io
 from keras_unet.commands.failures import Failures
 from keras_unet.commands.inputs import image_files, read_pages
 from keras_unet.commands.models import Segmenter
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.visualization import overlays
 
 
 def predict_files(
@@ -102,7 +103,7 @@ def write_results(
     results: dict[str, Callable[[Path], None]] = {
         "labels.png": lambda path: image_io.write_labels(path, labels),
         **{name: partial(image_io.write_probabilities, probabilities=plane) for name, plane in planes.items()},
-        "overlay.png": lambda path: image_io.write_image(path, pictures.overlay(image, shown)),
+        "overlay.png": lambda path: image_io.write_image(path, overlays.overlay(image, shown)),
     }
     if settings is not None:
         results["instances.tif"] = lambda path: image_io.write_labels(path, shown)

@@ -8,11 +8,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet import image_io, pictures
+from keras_unet import image_io
 from keras_unet.datasets import LabelledImages
 from keras_unet.training import Config
 from keras_unet.training.split import load_data, split
 from keras_unet.training.train import build_datasets
+from keras_unet.visualization import overlays
 
 _FRAME = (255, 200, 0)
 _OUTSIDE = 128
@@ -62,11 +63,11 @@ def contact_sheet(
     rows = []
     for image, label, weight in tiles:
         classes = np.where(label == ignore_label, 0, label) if ignore_label is not None else label
-        colours = pictures.coloured(classes)
+        colours = overlays.coloured(classes)
         colours[label == ignore_label] = _OUTSIDE
-        planes = [colours, pictures.heat(weight, 0.0, highest)]
-        panels = [_framed(pictures.grey_or_colour(image), label.shape)]
-        rows.append(pictures.side_by_side([*panels, *(_padded(p, image.shape) for p in planes)], captions))
+        planes = [colours, overlays.heat(weight, 0.0, highest)]
+        panels = [_framed(overlays.grey_or_colour(image), label.shape)]
+        rows.append(overlays.side_by_side([*panels, *(_padded(p, image.shape) for p in planes)], captions))
     return np.concatenate(rows)
 
 

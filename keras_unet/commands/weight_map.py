@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet import image_io, pictures
+from keras_unet import image_io
 from keras_unet.commands.inputs import image_files, page_name
 from keras_unet.instances.components import class_components, connected_components
+from keras_unet.visualization import overlays
 
 
 def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: float, components: bool) -> Iterator[Path]:
@@ -44,9 +45,9 @@ def weight_map_files(paths: Sequence[Path], out: Path, *, w0: float, sigma: floa
             stem = page_name(file, number, len(pages), taken)
             tiff, picture = out / f"{stem}_weights.tif", out / f"{stem}_weights.png"
             image_io.write_probabilities(tiff, weights[..., None])
-            panels = [pictures.coloured(labels), pictures.heat(weights)]
+            panels = [overlays.coloured(labels), overlays.heat(weights)]
             captions = ["objects", f"weights {weights.min():.2f} to {weights.max():.2f}"]
-            image_io.write_image(picture, pictures.side_by_side(panels, captions))
+            image_io.write_image(picture, overlays.side_by_side(panels, captions))
             yield from (tiff, picture)
 
 

@@ -7,9 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from keras_unet.commands.result_pictures import numbered_alike
 from keras_unet.instances.components import instances
 from keras_unet.instances.matching import contingency, iou_matrix, match_instances, separated_pairs, touching_pairs
+from keras_unet.visualization.result_panels import numbered_alike
 
 small_labels = arrays(np.int32, (9, 7), elements=st.integers(0, 4))
 

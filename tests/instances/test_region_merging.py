@@ -6,9 +6,9 @@ import pytest
 from scipy import ndimage
 
 from keras_unet import challenge
-from keras_unet.figures import Scope, judge
 from keras_unet.instances.components import connected_components
 from keras_unet.instances.region_merging import merge_regions, merged_map, separated_map
+from keras_unet.metrics.evaluated_image import Scope, judge
 from keras_unet.training.tuning import tune_merging
 
 

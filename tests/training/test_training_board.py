@@ -11,9 +11,10 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, st
 from helpers.runs import cells, quiet, tiny
 from helpers.stub_training import stubbed
 
-from keras_unet import pictures, training
+from keras_unet import training
 from keras_unet.training import hyperparameters, monitoring
 from keras_unet.training.monitoring import Board
+from keras_unet.visualization import overlays
 
 Values = dict[str, list[tuple[int, Any]]]
 
@@ -69,7 +70,7 @@ def test_a_panel_shows_image_label_weight_and_prediction_in_the_window_of_a_vali
     first, second, third, fourth = (picture[:, start : start + 8] for start in range(0, 4 * 14, 14))
     assert np.argwhere(first[..., 0] > 0).tolist() == [[row, column] for row in range(2, 6) for column in range(2, 6)]
     assert np.argwhere(second.any(axis=-1)).tolist() == [[1, 2]]
-    np.testing.assert_array_equal(third, pictures.heat(weight, 0.0, 2.5))
+    np.testing.assert_array_equal(third, overlays.heat(weight, 0.0, 2.5))
     assert (fourth == second[1, 2]).all()
 
 

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet import pictures
 from keras_unet.commands.report.judging import Judgement
 from keras_unet.commands.report.markup import Html, joined, number, picture, tag
-from keras_unet.commands.result_pictures import (
+from keras_unet.metrics.registry import Figures
+from keras_unet.metrics.tables import flat, title
+from keras_unet.visualization import overlays
+from keras_unet.visualization.result_panels import (
     FALSE_NEGATIVE,
     FALSE_POSITIVE,
     IGNORED,
@@ -18,8 +20,6 @@ from keras_unet.commands.result_pictures import (
     object_pictures,
     truth_picture,
 )
-from keras_unet.figure_tables import flat, title
-from keras_unet.figures import Figures
 
 _LARGEST = 512  # pixels of a picture's longer side
 _COARSE = 200  # pixels below which each is shown as a square
@@ -55,7 +55,7 @@ def _panels(judgement: Judgement, place: int) -> Iterator[tuple[NDArray[np.uint8
     image, sample = judgement.images[place], judgement.data[place]
     shape = sample.labels.shape
     size = "" if max(shape) <= _LARGEST else f", {shape[0]} x {shape[1]} shown smaller"
-    yield _smooth(pictures.grey_or_colour(sample.image)), f"image{size}"
+    yield _smooth(overlays.grey_or_colour(sample.image)), f"image{size}"
     by_object = judgement.scope.kind == "instances"
     if by_object:
         (truth, true_objects), (found, found_objects) = object_pictures(sample.image, image, judgement.scope)
@@ -64,11 +64,11 @@ def _panels(judgement: Judgement, place: int) -> Iterator[tuple[NDArray[np.uint8
         yield _sharp(truth_picture(image)), "truth"
     if judgement.weighted:
         weights = judgement.weights(place)
-        yield _smooth(pictures.heat(weights)), f"weight map, 0 to {weights.max():.3g}"
+        yield _smooth(overlays.heat(weights)), f"weight map, 0 to {weights.max():.3g}"
     if image.cell is not None:
-        yield _smooth(pictures.heat(image.cell, 0.0, 1.0)), f"probability of {judgement.scope.class_names[1]}"
+        yield _smooth(overlays.heat(image.cell, 0.0, 1.0)), f"probability of {judgement.scope.class_names[1]}"
     else:
-        certain = pictures.coloured(image.found) * judgement.certainty(place)[..., None]
+        certain = overlays.coloured(image.found) * judgement.certainty(place)[..., None]
         yield _sharp(certain.astype(np.uint8)), "prediction, darker where less probable"
     if by_object:
         yield _smooth(found_objects), found
@@ -89,7 +89,7 @@ def _legend(several: bool, ignored: bool) -> Html:
     marks = [("false positive: not in the truth", FALSE_POSITIVE), ("false negative: missed", FALSE_NEGATIVE)]
     marks += [("another class", WRONG_CLASS)] if several else []
     marks += [("does not count", IGNORED)] if ignored else []
-    ramp = pictures.heat(np.linspace(0, 1, 9, dtype=np.float32)[None], 0.0, 1.0)[0]
+    ramp = overlays.heat(np.linspace(0, 1, 9, dtype=np.float32)[None], 0.0, 1.0)[0]
     colours = ", ".join(_colour(tuple(shade)) for shade in ramp.tolist())
     scale = tag("span", class_="swatch ramp", style=f"background:linear-gradient(90deg, {colours})")
     items = [

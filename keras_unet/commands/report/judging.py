@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from keras_unet.commands.evaluation import judge_model
 from keras_unet.commands.models import Segmenter, open_model
 from keras_unet.datasets import LabelledImages
-from keras_unet.figures import Figures, JudgedImage, Scope, figures, figures_by_image
+from keras_unet.metrics.computed_metrics import figures, figures_by_image
+from keras_unet.metrics.evaluated_image import JudgedImage, Scope
+from keras_unet.metrics.registry import Figures
 from keras_unet.pipeline.examples import class_balance, prepare
 from keras_unet.training import Config, ConfigError
 from keras_unet.training.config import Data

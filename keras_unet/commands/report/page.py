@@ -11,8 +11,8 @@ from keras_unet.commands.report.judging import Judgement, Reader, judge_run
 from keras_unet.commands.report.markup import Html, joined, number, table, tag
 from keras_unet.commands.report.style import stylesheet
 from keras_unet.commands.report.summary import head
-from keras_unet.figure_tables import flat, title
-from keras_unet.figures import Figures
+from keras_unet.metrics.registry import Figures
+from keras_unet.metrics.tables import flat, title
 from keras_unet.training.history import History, read_history
 from keras_unet.utils.atomic_files import write_text
 

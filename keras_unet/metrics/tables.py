@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_unet.figures import Figures
+from keras_unet.metrics.registry import Figures
 from keras_unet.utils.atomic_files import write_text
 
 _COLUMNS = {
@@ -37,7 +37,7 @@ _ALL = "all images"
 
 
 def format_table(figures: Figures) -> str:
-    """Figures of `keras_unet.figures.figures` as lines for a terminal."""
+    """Figures of `keras_unet.metrics.computed_metrics.figures` as lines for a terminal."""
     lines = [*_class_table(figures), _heading(figures)]
     errors = [f"{title} {_digits(figures[name], name)}" for name, title in _ERRORS.items() if name in figures]
     curves = [_split_and_merge(figures, name, title) for name, title in _CURVES.items() if name in figures]

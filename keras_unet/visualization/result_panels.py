@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet import image_io, pictures
-from keras_unet.figures import JudgedImage, Scope
+from keras_unet import image_io
 from keras_unet.instances.matching import match_instances
+from keras_unet.metrics.evaluated_image import JudgedImage, Scope
+from keras_unet.visualization import overlays
 
 # Colours that differ for colour-blind eyes too.
 FALSE_POSITIVE, FALSE_NEGATIVE, WRONG_CLASS = (230, 120, 0), (40, 150, 255), (220, 60, 220)
@@ -42,7 +43,7 @@ def write_pictures(
     return paths
 
 
-def result_picture(image: JudgedImage, scope: Scope, pixels: NDArray[Any] | None = None) -> pictures.Picture:
+def result_picture(image: JudgedImage, scope: Scope, pixels: NDArray[Any] | None = None) -> overlays.Picture:
     """Image, truth, result and what follows from it, side by side under captions.
 
     Of instances the truth and the objects found are tinted on the image, those that match (IoU > 0.5) in one colour.
@@ -55,21 +56,21 @@ def result_picture(image: JudgedImage, scope: Scope, pixels: NDArray[Any] | None
         pixels: `(height, width, channels)`, or None.
     """
     under = np.zeros((*image.truth.shape, 1), np.uint8) if pixels is None else pixels
-    shown = {} if pixels is None else {"image": pictures.grey_or_colour(under)}
+    shown = {} if pixels is None else {"image": overlays.grey_or_colour(under)}
     by_object = scope.kind == "instances"
     true, found = object_pictures(under, image, scope) if by_object else (("truth", truth_picture(image)), None)
     shown |= dict([true])
     if image.cell is not None and scope.probabilities:
-        shown[f"probability of {scope.class_names[1]}"] = pictures.heat(image.cell, 0.0, 1.0)
+        shown[f"probability of {scope.class_names[1]}"] = overlays.heat(image.cell, 0.0, 1.0)
     elif not by_object:
-        shown["prediction"] = pictures.coloured(image.found)
+        shown["prediction"] = overlays.coloured(image.found)
     shown |= dict([found or ("errors: too much orange, missed blue", error_picture(under, image))])
-    return pictures.side_by_side(list(shown.values()), list(shown))
+    return overlays.side_by_side(list(shown.values()), list(shown))
 
 
 def object_pictures(
     pixels: NDArray[Any], image: JudgedImage, scope: Scope
-) -> tuple[tuple[str, pictures.Picture], tuple[str, pictures.Picture]]:
+) -> tuple[tuple[str, overlays.Picture], tuple[str, overlays.Picture]]:
     """Captions and pictures of the truth's objects and of those found, tinted on the image.
 
     Those that match (IoU > 0.5) have one colour; what does not count is grey.
@@ -88,7 +89,7 @@ def object_pictures(
 
 def truth_picture(image: JudgedImage) -> NDArray[np.uint8]:
     """A colour for each class, grey where pixels do not count."""
-    coloured = pictures.coloured(image.truth)
+    coloured = overlays.coloured(image.truth)
     coloured[~image.counted] = IGNORED
     return coloured
 
@@ -103,7 +104,7 @@ def error_picture(pixels: NDArray[Any], image: JudgedImage) -> NDArray[np.uint8]
     Returns:
         `(height, width, 3)`, RGB.
     """
-    grey = pictures.grey_or_colour(pixels).mean(axis=-1, keepdims=True) * _DARKENED
+    grey = overlays.grey_or_colour(pixels).mean(axis=-1, keepdims=True) * _DARKENED
     drawn = np.broadcast_to(grey, (*grey.shape[:2], 3)).astype(np.uint8)
     true, found = image.truth > 0, image.found > 0
     drawn[found & ~true] = FALSE_POSITIVE
@@ -122,9 +123,9 @@ def numbered_alike(truth: NDArray[np.int32], found: NDArray[np.int32]) -> NDArra
     return np.asarray(numbers[found], np.int32)
 
 
-def _tinted(pixels: NDArray[Any], objects: NDArray[np.int32], image: JudgedImage) -> pictures.Picture:
+def _tinted(pixels: NDArray[Any], objects: NDArray[np.int32], image: JudgedImage) -> overlays.Picture:
     """Objects on the image; what does not count is grey."""
-    drawn = pictures.overlay(pixels, objects)
+    drawn = overlays.overlay(pixels, objects)
     drawn[~image.counted] = IGNORED
     return drawn
 

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet import scores
 from keras_unet.datasets.base import Kind
 from keras_unet.instances.instance_settings import InstanceSettings
+from keras_unet.metrics import scores
 
 Labels = npt.NDArray[np.int32]
 

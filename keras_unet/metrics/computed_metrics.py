@@ -1,8 +1,8 @@
 """Figures of images judged against their truth, chosen by name. No TensorFlow.
 
-A figure of several images is what its room says: pixels are counted over all images first (`keras_unet.scores`), the
-challenge's errors take the stack (`keras_unet.challenge`), boundary distances and salient-object scores are means over
-the images. A figure of one image is that of a data set of this image alone.
+A metric of several images is what its room says: pixels are counted over all images (`keras_unet.metrics.scores`),
+the challenge's errors take the stack (`keras_unet.challenge`), boundary distances and salient-object scores are means
+over the images. A figure of one image is that of a data set of this image alone.
 """
 
 from __future__ import annotations
@@ -10,22 +10,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from keras_unet.figure_metrics import DEFAULT, GROUPS, METRICS, Figures
-from keras_unet.judged_images import JudgedImage, Judgement, Scope, judge
-
-__all__ = [
-    "DEFAULT",
-    "GROUPS",
-    "METRICS",
-    "Figures",
-    "JudgedImage",
-    "Scope",
-    "check_metrics",
-    "chosen_metrics",
-    "figures",
-    "figures_by_image",
-    "judge",
-]
+from keras_unet.metrics.evaluated_image import JudgedImage, Judgement, Scope
+from keras_unet.metrics.registry import DEFAULT, GROUPS, METRICS, Figures
 
 
 def figures(images: Sequence[JudgedImage], scope: Scope, metrics: Sequence[str] | None = None) -> Figures:

@@ -18,19 +18,6 @@ import keras
 import tensorflow as tf
 
 from keras_unet.losses.pixel_labels import aligned_weights, sparse_labels
-from keras_unet.scores import ClassScores, class_scores, pixel_accuracy
-
-__all__ = [
-    "ClassScores",
-    "ConfusionMatrixMetric",
-    "Dice",
-    "IoU",
-    "MeanDice",
-    "MeanIoU",
-    "PixelAccuracy",
-    "class_scores",
-    "pixel_accuracy",
-]
 
 
 class ConfusionMatrixMetric(keras.metrics.Metric):

@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from keras_unet import challenge, scores
+from keras_unet import challenge
 from keras_unet.instances.matching import separated_pairs
-from keras_unet.judged_images import Judgement, Labels, Scope
-from keras_unet.salient import MEASURES, salient_scores
+from keras_unet.metrics import scores
+from keras_unet.metrics.evaluated_image import Judgement, Labels, Scope
+from keras_unet.metrics.salient import MEASURES, salient_scores
 
 Figures = dict[str, Any]
 

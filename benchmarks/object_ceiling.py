@@ -12,8 +12,8 @@ from pathlib import Path
 
 from keras_unet import challenge, datasets
 from keras_unet.datasets import LabelledImages
+from keras_unet.datasets.label_maps import true_classes, true_objects
 from keras_unet.instances.instance_settings import InstanceSettings
-from keras_unet.truth import true_classes, true_objects
 
 SETTINGS = {
     "default": InstanceSettings(),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from keras_unet.datasets.annotators import consensus
+from keras_unet.datasets.annotator_consensus import consensus
 
 A = np.array([[0, 1, 1, 2, 9]])
 B = np.array([[0, 1, 2, 2, 1]])

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from keras_unet.datasets.label_maps import true_classes, true_objects
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.metrics.computed_metrics import check_metrics, chosen_metrics, figures, figures_by_image
 from keras_unet.metrics.evaluated_image import JudgedImage, Scope, judge
 from keras_unet.metrics.registry import DEFAULT, GROUPS, METRICS
 from keras_unet.metrics.tables import flat, format_table, title, write_csv, write_json
-from keras_unet.truth import true_classes, true_objects
 
 CELLS = Scope(("background", "cell"), "classes")
 OBJECTS = Scope(("background", "cell"), "instances")

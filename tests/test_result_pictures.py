@@ -9,8 +9,8 @@ from helpers.runs import cells
 
 from keras_unet import image_io
 from keras_unet.datasets import LabelledImages, Sample
+from keras_unet.datasets.label_maps import true_classes, true_objects
 from keras_unet.metrics.evaluated_image import Scope, judge
-from keras_unet.truth import true_classes, true_objects
 from keras_unet.visualization import overlays
 from keras_unet.visualization.result_panels import (
     FALSE_NEGATIVE,

@@ -13,7 +13,7 @@ from keras_unet import datasets, load_model, training
 from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.commands.shard import shard
 from keras_unet.datasets.base import LabelledImages, Sample
-from keras_unet.datasets.sharded import INDEX, ShardedImages
+from keras_unet.datasets.shard_reader import INDEX, ShardedImages
 from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline.examples import class_balance, prepare
 from keras_unet.pipeline.shard_writer import write_shards

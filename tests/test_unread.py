@@ -13,7 +13,7 @@ from helpers.command_line import done
 from PIL import Image
 
 from keras_unet import datasets
-from keras_unet.datasets import LabelledImages, folders, unread
+from keras_unet.datasets import LabelledImages, folders, lazy_samples
 from keras_unet.pipeline.shard_writer import write_shards
 from keras_unet.training.provenance import fingerprint
 
@@ -107,7 +107,7 @@ class Watch:
         self.alive: weakref.WeakSet[Any] = weakref.WeakSet()
         self.most = self.reads = 0
         gc.freeze()
-        for module, name in ((folders, "read_stack"), (folders, "read_image"), (unread, "read_label_stack")):
+        for module, name in ((folders, "read_stack"), (folders, "read_image"), (lazy_samples, "read_label_stack")):
             monkeypatch.setattr(module, name, self._watched(getattr(module, name)))
 
     def _watched(self, read: Any) -> Any:

@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from keras_unet import challenge
 from keras_unet.datasets import LabelledImages
+from keras_unet.datasets.label_maps import true_classes, true_objects
 from keras_unet.instances.instance_settings import BORDER, InstanceSettings
 from keras_unet.metrics.computed_metrics import chosen_metrics, figures
 from keras_unet.metrics.evaluated_image import JudgedImage, Scope, judge
 from keras_unet.metrics.registry import Figures
 from keras_unet.metrics.tables import format_table
-from keras_unet.truth import true_classes, true_objects
 
 __all__ = [
     "Figures",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from keras_unet.datasets.sharded import Records
+from keras_unet.datasets.shard_reader import Records
 from keras_unet.models.geometry import Geometry
 from keras_unet.utils.atomic_files import written_aside
 

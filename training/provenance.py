@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 import keras_unet
 from keras_unet.datasets import Sample
-from keras_unet.datasets.sharded import ShardedImages
+from keras_unet.datasets.shard_reader import ShardedImages
 from keras_unet.utils.atomic_files import write_text
 
 from .config import ConfigError

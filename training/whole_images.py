@@ -3,10 +3,10 @@
 import keras
 
 from keras_unet.datasets import LabelledImages
+from keras_unet.datasets.label_maps import true_objects
 from keras_unet.inference.tile_sizes import largest_tile
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.metrics.computed_metrics import chosen_metrics
-from keras_unet.truth import true_objects
 
 from .config import Config, ConfigError
 from .config_sections import OF_WHOLE_IMAGES

@@ -185,7 +185,7 @@ def _check_comparison(given: list[str], label_kind: str | None, result_kind: str
     if given:
         raise typer.BadParameter(f"Expected --truth without {given[0]}, which is for models. Received both.")
     from keras_unet.commands.comparison import RESULT_KINDS
-    from keras_unet.datasets.labels import check_label_kind
+    from keras_unet.datasets.label_interpretation import check_label_kind
 
     with wrong_use():
         if label_kind is not None:
@@ -205,7 +205,7 @@ def _reading_options(
             raise typer.BadParameter(f"Expected --data with {given[0]}, which says how to read it. Received none.")
         return {}
     from keras_unet import datasets
-    from keras_unet.datasets.labels import check_label_kind
+    from keras_unet.datasets.label_interpretation import check_label_kind
 
     with wrong_use():
         datasets.check_name(dataset or "folder", data)

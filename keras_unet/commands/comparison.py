@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.datasets.labels import LabelKind, Meaning, understand
-from keras_unet.datasets.pairing import Key, likeness, pair
+from keras_unet.datasets.file_pairing import Key, likeness, pair
+from keras_unet.datasets.label_interpretation import LabelKind, Meaning, understand
+from keras_unet.datasets.label_maps import true_classes, true_objects
 from keras_unet.image_io.image_files import list_images, natural_order, read_label_stack, read_stack
 from keras_unet.instances.components import connected_components
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.instances.label_checks import check_labels, check_probability
 from keras_unet.metrics.evaluated_image import JudgedImage, Scope, judge
-from keras_unet.truth import true_classes, true_objects
 
 RESULT_KINDS = ("labels", "probabilities")
 

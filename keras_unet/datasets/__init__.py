@@ -25,15 +25,15 @@ NAMES = (
 """Names that `load` knows."""
 
 _READERS = {
-    "axondeepseg": ("keras_unet.datasets.axondeepseg", "read_axondeepseg"),
-    "cell_tracking": ("keras_unet.datasets.cell_tracking", "read_cell_tracking"),
-    "drosophila_vnc": ("keras_unet.datasets.drosophila_vnc", "read_drosophila_vnc"),
-    "dsb2018": ("keras_unet.datasets.dsb2018", "read_dsb2018"),
+    "axondeepseg": ("keras_unet.datasets.published.axondeepseg", "read_axondeepseg"),
+    "cell_tracking": ("keras_unet.datasets.published.cell_tracking", "read_cell_tracking"),
+    "drosophila_vnc": ("keras_unet.datasets.published.drosophila_vnc", "read_drosophila_vnc"),
+    "dsb2018": ("keras_unet.datasets.published.dsb2018", "read_dsb2018"),
     "folder": ("keras_unet.datasets.folders", "read_folder"),
-    "isbi2012": ("keras_unet.datasets.isbi2012", "read_isbi2012"),
-    "kvasir": ("keras_unet.datasets.kvasir", "read_kvasir"),
-    "retina": ("keras_unet.datasets.retina", "read_retina"),
-    "shards": ("keras_unet.datasets.sharded", "read_shards"),
+    "isbi2012": ("keras_unet.datasets.published.isbi2012", "read_isbi2012"),
+    "kvasir": ("keras_unet.datasets.published.kvasir", "read_kvasir"),
+    "retina": ("keras_unet.datasets.published.retina", "read_retina"),
+    "shards": ("keras_unet.datasets.shard_reader", "read_shards"),
 }
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages, Sample
+from keras_unet.datasets.file_pairing import IMAGE_WORDS, LABEL_WORDS, pair, words
+from keras_unet.datasets.label_interpretation import LabelKind, Meaning, understand
 from keras_unet.datasets.label_values import NamedLabels
-from keras_unet.datasets.labels import LabelKind, Meaning, understand
-from keras_unet.datasets.pairing import IMAGE_WORDS, LABEL_WORDS, pair, words
-from keras_unet.datasets.unread import LabelFiles, collected, data_set, pixel_type_notes
+from keras_unet.datasets.lazy_samples import LabelFiles, collected, data_set, pixel_type_notes
 from keras_unet.image_io.image_files import (
     IMAGE_SUFFIXES,
     ImageError,

@@ -10,9 +10,9 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages, Sample
-from keras_unet.datasets.sharded import ShardedImages
+from keras_unet.datasets.label_maps import true_classes, true_objects
+from keras_unet.datasets.shard_reader import ShardedImages
 from keras_unet.losses.weight_maps import LARGEST_RATIO, border_term, class_weights_from_counts
-from keras_unet.truth import true_classes, true_objects
 
 ClassWeights = Literal["balanced"] | Sequence[float] | None
 

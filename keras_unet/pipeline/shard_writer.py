@@ -20,7 +20,7 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages, Sample
-from keras_unet.datasets.sharded import FORMAT, INDEX
+from keras_unet.datasets.shard_reader import FORMAT, INDEX
 from keras_unet.pipeline.examples import classes_and_border
 
 _FRAME = 16  # bytes that TFRecord adds: a length, and two check sums

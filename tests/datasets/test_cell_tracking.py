@@ -8,7 +8,7 @@ import tifffile
 from helpers.image_files import save, scene, squares
 
 from keras_unet.datasets import load
-from keras_unet.datasets.cell_tracking import IGNORED
+from keras_unet.datasets.published.cell_tracking import IGNORED
 from keras_unet.image_io.image_files import ImageError
 
 

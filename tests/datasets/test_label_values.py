@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.image_files import mask
 
-from keras_unet.datasets.labels import understand
+from keras_unet.datasets.label_interpretation import understand
 
 
 def meaning(*arrays, **options):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers.image_files import SIZE, squares
 
-from keras_unet.datasets.partial_truth import MARGIN, further_cells
+from keras_unet.datasets.published.partial_truth import MARGIN, further_cells
 
 
 def test_truth_of_all_objects_leaves_out_none():

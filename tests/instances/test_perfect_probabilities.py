@@ -8,8 +8,8 @@ import pytest
 
 from keras_unet import challenge, datasets
 from keras_unet.datasets import LabelledImages
+from keras_unet.datasets.label_maps import true_classes, true_objects
 from keras_unet.instances.instance_settings import InstanceSettings
-from keras_unet.truth import true_classes, true_objects
 
 DATA = Path(os.environ.get("KERAS_UNET_DATA", Path(__file__).parents[3] / "shared" / "data"))
 

@@ -9,8 +9,14 @@ from functools import partial
 from pathlib import Path
 
 from keras_unet.datasets.base import LabelledImages
-from keras_unet.datasets.published import existing_folder, other_layout, partner, read_codes, read_sample
-from keras_unet.datasets.unread import collected, data_set, pixel_type_notes
+from keras_unet.datasets.lazy_samples import collected, data_set, pixel_type_notes
+from keras_unet.datasets.published.published_files import (
+    existing_folder,
+    other_layout,
+    partner,
+    read_codes,
+    read_sample,
+)
 from keras_unet.image_io.image_files import IMAGE_SUFFIXES, natural_order
 
 CLASS_NAMES = ("background", "myelin", "axon")

@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from keras_unet.datasets.base import LabelledImages
+from keras_unet.datasets.file_pairing import pair
 from keras_unet.datasets.folders import read_pairs
-from keras_unet.datasets.pairing import pair
 from keras_unet.image_io.image_files import ImageError, list_images
 
 CLASS_NAMES = ("membrane", "cell")

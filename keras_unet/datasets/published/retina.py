@@ -15,10 +15,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.datasets.annotators import consensus
+from keras_unet.datasets.annotator_consensus import consensus
 from keras_unet.datasets.base import LabelledImages
-from keras_unet.datasets.published import existing_folder, other_layout, partner, read_mask, read_sample
-from keras_unet.datasets.unread import collected, data_set
+from keras_unet.datasets.lazy_samples import collected, data_set
+from keras_unet.datasets.published.published_files import existing_folder, other_layout, partner, read_mask, read_sample
 from keras_unet.image_io.image_files import ImageError, list_images, natural_order
 
 IGNORED = 255

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from keras_unet.datasets.published import other_layout
+from keras_unet.datasets.published.published_files import other_layout
 from keras_unet.image_io.image_files import ImageError
 
 Files = dict[int, Path]

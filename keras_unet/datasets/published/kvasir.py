@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet.datasets.base import LabelledImages
-from keras_unet.datasets.pairing import pair
-from keras_unet.datasets.published import existing_folder, other_layout, read_sample
-from keras_unet.datasets.unread import collected, data_set, pixel_type_notes
+from keras_unet.datasets.file_pairing import pair
+from keras_unet.datasets.lazy_samples import collected, data_set, pixel_type_notes
+from keras_unet.datasets.published.published_files import existing_folder, other_layout, read_sample
 from keras_unet.image_io.image_files import list_images, read_labels
 
 _EXPECTED = "expected Kvasir-SEG's folders images/ and masks/ with JPEG files of the same names"

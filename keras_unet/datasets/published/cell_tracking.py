@@ -16,10 +16,10 @@ from typing import Literal
 import numpy as np
 
 from keras_unet.datasets.base import LabelledImages, Sample
-from keras_unet.datasets.ctc_files import Frames, find_sequences
-from keras_unet.datasets.partial_truth import Ids, further_cells
-from keras_unet.datasets.published import existing_folder, read_ids
-from keras_unet.datasets.unread import outline, pixel_type_notes
+from keras_unet.datasets.lazy_samples import outline, pixel_type_notes
+from keras_unet.datasets.published.ctc_files import Frames, find_sequences
+from keras_unet.datasets.published.partial_truth import Ids, further_cells
+from keras_unet.datasets.published.published_files import existing_folder, read_ids
 from keras_unet.image_io.image_files import ImageError, read_image
 
 Truth = Literal["gold", "silver", "gold_and_silver"]

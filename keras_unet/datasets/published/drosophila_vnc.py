@@ -7,9 +7,9 @@ import os
 from functools import partial
 
 from keras_unet.datasets.base import LabelledImages
-from keras_unet.datasets.pairing import pair
-from keras_unet.datasets.published import existing_folder, other_layout, read_codes, read_sample
-from keras_unet.datasets.unread import collected, data_set
+from keras_unet.datasets.file_pairing import pair
+from keras_unet.datasets.lazy_samples import collected, data_set
+from keras_unet.datasets.published.published_files import existing_folder, other_layout, read_codes, read_sample
 from keras_unet.image_io.image_files import list_images
 
 CLASS_NAMES = (

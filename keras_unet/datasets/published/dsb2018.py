@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.folders import folders_per_image, read_object_masks
-from keras_unet.datasets.published import existing_folder, other_layout
+from keras_unet.datasets.published.published_files import existing_folder, other_layout
 
 _EXPECTED = "expected the Data Science Bowl's stage1_train: a folder per image with images/ and masks/"
 

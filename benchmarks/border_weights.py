@@ -17,7 +17,7 @@ import keras
 import keras_unet as ku
 from keras_unet.augment.augmentation_settings import AugmentationSettings
 from keras_unet.datasets.base import LabelledImages
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.instances.components import instances
 from keras_unet.instances.matching import separated_pairs
 from keras_unet.pipeline.examples import prepare

@@ -30,7 +30,7 @@ from keras_unet.challenge import (
     v_rand,
     warping_error,
 )
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.instances.components import instances, watershed_instances
 from keras_unet.instances.matching import separated_pairs
 from keras_unet.losses.weight_maps import separation_border

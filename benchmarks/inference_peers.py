@@ -300,7 +300,7 @@ def ratio(taken: list[float], other: list[float]) -> float:
 
 def cells(height: int, width: int) -> Image:
     """Generated touching cells, `(height, width)`."""
-    from keras_unet.datasets.synthetic import synthetic
+    from keras_unet.datasets.synthetic_cells import synthetic
 
     return synthetic(1, (height, width)).samples[0].image[..., 0].astype(np.float32)
 

@@ -26,7 +26,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 import tensorflow as tf
 
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.training.checkpoints import Checkpoints, read
 from keras_unet.training.config import Config, config_from_dict
 from keras_unet.training.run_folder import RunFolder

@@ -35,7 +35,7 @@ import tensorflow as tf
 import keras_unet as ku
 from keras_unet import training
 from keras_unet.augment.augmentation_settings import AugmentationSettings
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.models.complexity import layer_cost
 from keras_unet.pipeline.examples import prepare
 from keras_unet.pipeline.tile_datasets import training_dataset

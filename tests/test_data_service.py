@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from keras_unet.commands import data_worker
 from keras_unet.commands.data_worker import serve
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline.data_service import InputMachine, through_service
 from keras_unet.pipeline.examples import prepare

@@ -10,7 +10,7 @@ from helpers.stub_training import stubbed
 
 import keras_unet as ku
 from keras_unet import training
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.pipeline.examples import prepare
 from keras_unet.pipeline.tile_datasets import training_dataset
 

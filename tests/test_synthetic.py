@@ -5,7 +5,7 @@ import pytest
 from scipy import ndimage
 
 from keras_unet.datasets import load
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 
 
 @pytest.fixture(scope="module")

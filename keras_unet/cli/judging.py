@@ -19,6 +19,7 @@ from keras_unet.cli.option_types import (
     objects_by,
 )
 from keras_unet.cli.tensorflow_start import import_tensorflow
+from keras_unet.datasets import NAMES
 
 
 def evaluate(
@@ -36,8 +37,7 @@ def evaluate(
     dataset: Annotated[
         str | None,
         typer.Option(
-            help="How to read --data: folder (the default), isbi2012, cell_tracking, dsb2018, retina, axondeepseg, "
-            "drosophila_vnc, kvasir or shards."
+            help=f"How to read --data: {', '.join(name for name in NAMES if name != 'synthetic')}; by default folder."
         ),
     ] = None,
     truth: Annotated[

@@ -11,7 +11,7 @@ from keras_unet import export, image_io, training
 from keras_unet.commands.models import export_details, open_model, validated_instances
 from keras_unet.commands.prediction import foreground
 from keras_unet.datasets.base import Sample
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.instances.components import connected_components
 from keras_unet.instances.matching import separated_pairs
 from keras_unet.models.unet import load_model

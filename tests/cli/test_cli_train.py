@@ -11,7 +11,7 @@ from PIL import Image
 
 from keras_unet import image_io
 from keras_unet.cli.tensorflow_start import import_tensorflow
-from keras_unet.datasets.synthetic import synthetic
+from keras_unet.datasets.synthetic_cells import synthetic
 
 
 def test_train_names_the_nearest_key_and_leaves_nothing(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 ROOMS = {"keras_unet": "keras_unet", "training": "keras_unet/training", "export": "keras_unet/export"}
-DATA_SUFFIXES = {".config", ".json", ".py", ".sh", ".toml", ".typed", ".yml"}
+DATA_SUFFIXES = {".config", ".json", ".py", ".pyi", ".sh", ".toml", ".typed", ".yml"}
 
 
 def run(*command: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -71,7 +71,7 @@ def test_setup_names_every_file_of_the_three_rooms(monkeypatch: pytest.MonkeyPat
     for package in told["packages"]:
         room = next(name for name in sorted(told["package_dir"], reverse=True) if f"{package}.".startswith(f"{name}."))
         folder = ROOT / told["package_dir"][room] / package[len(room) + 1 :].replace(".", "/")
-        for pattern in ["*.py", *told["package_data"].get(package, [])]:
+        for pattern in ["*.py", *told["package_data"][""], *told["package_data"].get(package, [])]:
             found |= {f"{package.replace('.', '/')}/{path.name}" for path in folder.glob(pattern) if path.is_file()}
     assert found == sources()
 
@@ -118,11 +118,3 @@ def test_rooms_refuse_to_load_as_a_twin_from_the_root(room: str) -> None:
     done = run(sys.executable, "-c", f"import {room}", cwd=ROOT)
     assert done.returncode == 1
     assert f"Import keras_unet.{room} instead" in done.stderr.splitlines()[-1]
-
-
-def test_every_public_name_can_be_had() -> None:
-    import keras_unet as ku
-
-    assert all(getattr(ku, name) is not None for name in dir(ku))
-    with pytest.raises(AttributeError, match="no attribute 'Unet'"):
-        _ = ku.Unet

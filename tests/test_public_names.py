@@ -1,8 +1,9 @@
-"""What `ku.` holds: the listed names, whatever was imported before."""
+"""What `ku.` holds: the rooms and the listed names, whatever was imported before; documents use what is there."""
 
-import pickle
-import sys
+import ast
+import re
 from importlib import import_module
+from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
 
@@ -10,29 +11,39 @@ import pytest
 
 import keras_unet as ku
 
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]  # the notebooks have a test of their own
+NOT_LISTED = {"cli", "commands"}  # the command line, which is no library
 
-def test_modules_that_are_not_listed_are_no_attributes_once_imported() -> None:
-    modules = {module.name for module in iter_modules(ku.__path__)} - {"cli"}
-    for name in modules:
-        import_module(f"keras_unet.{name}")
-    assert {name for name in modules if hasattr(ku, name)} == modules & set(ku.__all__)
-    with pytest.raises(AttributeError, match="module 'keras_unet' has no attribute 'rotated'"):
+
+def test_the_package_holds_its_rooms_and_no_module_beside_them() -> None:
+    modules = {module.name for module in iter_modules(ku.__path__)} - NOT_LISTED
+    assert modules | {"training", "export"} | {"geometry"} == {
+        name for name in ku.__all__ if isinstance(getattr(ku, name), ModuleType)
+    }
+
+
+@pytest.mark.parametrize(
+    "room", [ku, *(getattr(ku, name) for name in sorted(ku.__all__) if hasattr(getattr(ku, name), "__path__"))]
+)
+def test_every_listed_name_is_there(room: ModuleType) -> None:
+    for name in getattr(room, "__all__", ()):
+        assert getattr(room, name) is not None
+
+
+def test_a_listed_name_is_the_same_before_and_after_its_module_is_imported() -> None:
+    before = ku.instances.instances
+    import_module("keras_unet.instances.components")
+    assert ku.instances.instances is before
+    with pytest.raises(AttributeError, match="No keras_unet attribute rotated"):
         _ = ku.rotated
 
 
-def test_modules_that_are_not_listed_are_imported_by_their_names() -> None:
-    import keras_unet.inference as by_name
-    from keras_unet import inference
-
-    assert inference is by_name is sys.modules["keras_unet.inference"]
-
-
-def test_every_listed_name_is_there() -> None:
-    assert dir(ku) == sorted(ku.__all__)
-    held = {name: getattr(ku, name) for name in ku.__all__}
-    assert None not in held.values()
-    assert {"geometry", "training"} <= {name for name, value in held.items() if isinstance(value, ModuleType)}
-
-
-def test_the_package_is_pickled_by_its_name() -> None:
-    assert pickle.loads(pickle.dumps(ku)) is ku
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_documents_import_what_is_there(document: Path) -> None:
+    for code in re.findall(r"```python\n(.*?)```", document.read_text(), re.DOTALL):
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.ImportFrom) and str(node.module).startswith("keras_unet"):
+                exec(ast.unparse(node), {})
+            elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith("ku."):
+                eval(ast.unparse(node), {"ku": ku})

@@ -155,8 +155,8 @@ def judged_run(preset: str, changes: list[str], out: str, shrink: int = 1) -> Fi
     from keras_unet.instances.instance_settings import InstanceSettings
     from keras_unet.metrics.computed_metrics import figures
     from keras_unet.training import load_config, run, tuning
+    from keras_unet.training.data_split import load_data, split
     from keras_unet.training.evaluation import judge_all, scope_of
-    from keras_unet.training.split import load_data, split
 
     tf.config.experimental.enable_tensor_float_32_execution(False)
     config = load_config(preset, changes)

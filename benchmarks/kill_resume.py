@@ -30,7 +30,7 @@ from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.training.checkpoints import Checkpoints, read
 from keras_unet.training.config import Config, config_from_dict
 from keras_unet.training.run_folder import RunFolder
-from keras_unet.training.train import run
+from keras_unet.training.training_run import run
 
 EVERY = 2  # steps between two checkpoints
 MOST = 2  # checkpoints that a start may write before it is killed

@@ -39,7 +39,7 @@ from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.models.complexity import layer_cost
 from keras_unet.pipeline.examples import prepare
 from keras_unet.pipeline.tile_datasets import training_dataset
-from keras_unet.training.loop import Trainer
+from keras_unet.training.trainer import Trainer
 
 OURS, BARE, FIT = "keras-unet", "bare TensorFlow loop", "Keras fit, our net"
 GOAL = 0.97

@@ -173,7 +173,7 @@ MUTATIONS = (
     Mutation(
         "training",
         "gradients of an update summed instead of averaged",
-        "training/loop.py",
+        "training/trainer.py",
         "self._apply([total / self.accumulate for total in self._sums])",
         "self._apply([total for total in self._sums])",
         "training/test_training_accumulation.py",
@@ -181,7 +181,7 @@ MUTATIONS = (
     Mutation(
         "training",
         "a smaller figure is always better",
-        "training/course.py",
+        "training/run_loop.py",
         "smaller_is_better = self._settings.monitor in SMALLER_IS_BETTER",
         "smaller_is_better = True",
         "training/test_training_course.py",

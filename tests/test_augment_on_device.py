@@ -15,8 +15,8 @@ from keras_unet.models.geometry import Geometry
 from keras_unet.pipeline.examples import prepare
 from keras_unet.pipeline.tile_datasets import tile_warp, training_dataset
 from keras_unet.training.checkpoints import restore, snapshot
-from keras_unet.training.loop import DivergedError, Trainer
-from keras_unet.training.split import split
+from keras_unet.training.data_split import split
+from keras_unet.training.trainer import DivergedError, Trainer
 
 NET = Geometry(depth=1)
 TILE = 36  # 20 come out
@@ -33,8 +33,8 @@ def prepared(place: str, **changes: Any) -> tuple[Trainer, Any]:
     """A fresh trainer, and its training dataset from a batch number on. SGD, as Adam magnifies rounding."""
     config = tiny(optimizer_name="sgd", training_augment_on=place, **changes)
     parts = split(cells(), config.data)
-    trainer = training.train.build_trainer(config, parts.train)
-    batches_from, _ = training.train.build_datasets(config, parts, trainer.model.geometry)
+    trainer = training.training_run.build_trainer(config, parts.train)
+    batches_from, _ = training.training_run.build_datasets(config, parts, trainer.model.geometry)
     return trainer, batches_from
 
 

@@ -152,7 +152,7 @@ def test_augmentation_has_the_keys_of_the_library_s_settings_and_their_defaults(
 @pytest.mark.parametrize("text", ["3-1", "0-99999999999"])
 def test_impossible_ranges_of_samples_are_refused_without_being_written_out(text: str) -> None:
     from keras_unet.datasets.synthetic_cells import synthetic
-    from keras_unet.training.split import split
+    from keras_unet.training.data_split import split
 
     with pytest.raises(ConfigError, match="data.train: Expected"):
         split(synthetic(4, 32), config_from_dict({"data": {"train": text, "validate": 0}}).data)

@@ -16,7 +16,7 @@ from keras_unet.pipeline.data_service import InputMachine, through_service
 from keras_unet.pipeline.examples import prepare
 from keras_unet.pipeline.tile_datasets import training_dataset
 from keras_unet.training.config import ConfigError, config_from_dict
-from keras_unet.training.failures import input_explained
+from keras_unet.training.input_failures import input_explained
 from keras_unet.utils.addresses import check_address, check_reachable
 
 

@@ -18,9 +18,9 @@ from keras_unet import image_io
 from keras_unet.export.description import DESCRIPTION_FILE, write_description
 from keras_unet.training.checkpoints import Checkpoints, Progress
 from keras_unet.training.config import config_from_dict
-from keras_unet.training.loop import Trainer
 from keras_unet.training.monitoring import CsvLog
 from keras_unet.training.run_folder import RunFolder
+from keras_unet.training.trainer import Trainer
 from keras_unet.utils.atomic_files import PARTIAL, check_writable, write_text, written_aside
 
 NOISE = np.random.default_rng(0).integers(0, 2**31 - 1, (200, 200))

@@ -10,7 +10,7 @@ import keras_unet as ku
 from keras_unet.models.blocks import dtype_policy
 from keras_unet.preprocessing.pixel_normalization import NormalizePixels, pixels_are_normalized, statistics_of
 from keras_unet.training.config import ConfigError, config_from_dict
-from keras_unet.training.train import build_trainer
+from keras_unet.training.training_run import build_trainer
 
 
 def picture(height=90, width=110, channels=1, seed=0):

@@ -20,9 +20,9 @@ from keras_unet.pipeline.shard_writer import write_shards
 from keras_unet.pipeline.tile_datasets import training_dataset, validation_dataset
 from keras_unet.preprocessing.pixel_normalization import pixels_are_normalized
 from keras_unet.training.config import config_from_dict
+from keras_unet.training.data_split import split
 from keras_unet.training.evaluation import evaluate
 from keras_unet.training.provenance import fingerprint
-from keras_unet.training.split import split
 
 NET = Geometry(depth=1)
 TILE = 36
@@ -247,8 +247,8 @@ def test_a_run_on_shards_is_the_run_on_files(tmp_path: Path) -> None:
     config, out = config_from_dict(sections), tmp_path / "run"
     report = training.run(config, out, say=lambda line: None)
     parts = split(images(), config.data)
-    fresh = training.train.build_trainer(config, parts.train)
-    batches_from, _ = training.train.build_datasets(config, parts, fresh.model.geometry)
+    fresh = training.training_run.build_trainer(config, parts.train)
+    batches_from, _ = training.training_run.build_datasets(config, parts, fresh.model.geometry)
     image, label, weight = next(iter(fresh.tiles(batches_from(0))))
     loss = float((out / "log.csv").read_text().splitlines()[1].split(",")[1])
     with pixels_are_normalized():

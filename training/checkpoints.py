@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from keras_unet.utils.atomic_files import remove_partial, written_aside
 
-from .loop import DivergedError, Trainer
+from .trainer import DivergedError, Trainer
 
 Arrays = dict[str, NDArray[Any]]
 T = TypeVar("T")

@@ -181,8 +181,8 @@ def validation_sets(path: Path) -> list[tuple[Path, LabelledImages]]:
         ConfigError: If it is neither, the folds are unfinished, or the run validated on nothing.
         OSError, ValueError: If the data are gone or have changed.
     """
+    from .data_split import load_data, split
     from .run_folder import fold_folders
-    from .split import load_data, split
 
     folders = fold_folders(path)
     if not folders:
@@ -204,8 +204,8 @@ def validation_data(run: str | os.PathLike[str]) -> LabelledImages:
         OSError, ValueError: If the data are gone or have changed.
     """
     from .config import ConfigError
+    from .data_split import load_data, split
     from .run_folder import RunFolder
-    from .split import load_data, split
 
     settings = RunFolder(Path(run)).read_config().data
     validate = split(load_data(settings), settings).validate

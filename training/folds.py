@@ -19,13 +19,13 @@ from keras_unet.utils.atomic_files import write_text
 
 from .cluster import read_cluster
 from .config import Config, ConfigError
+from .data_split import fold_settings, load_data, split
 from .evaluation import Figures, best_scope, format_table, judge_all, scope_of
 from .locking import locked
 from .monitoring import Say
 from .provenance import versions
 from .run_folder import FOLD, RunFolder, is_whole
-from .split import fold_settings, load_data, split
-from .train import run
+from .training_run import run
 from .whole_images import check_monitor
 
 

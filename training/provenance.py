@@ -17,8 +17,8 @@ from keras_unet.datasets.shard_reader import ShardedImages
 from keras_unet.utils.atomic_files import write_text
 
 from .config import ConfigError
+from .data_split import Split
 from .run_folder import RunFolder
-from .split import Split
 
 Record = dict[str, Any]
 

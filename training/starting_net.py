@@ -15,10 +15,10 @@ from keras_unet.models.unet import UNet, load_model
 
 from .checkpoints import Checkpoints
 from .config import Config, ConfigError
+from .data_split import Split
 from .distribution import Workers
 from .provenance import trained_on
 from .run_folder import RunFolder
-from .split import Split
 
 _OF_PIXELS = ("value_range", "pixel_normalization")  # what a pixel's value means to the weights: kept with them
 _FREE = (

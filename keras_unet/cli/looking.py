@@ -35,7 +35,7 @@ def info(
 
     run = RunFolder(Path(model))
     if run.is_ours():
-        from keras_unet.training.summary import summarize
+        from keras_unet.training.run_summary import summarize
 
         typer.echo(summarize(run))
         if not run.model.exists():

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from keras_unet import image_io
 from keras_unet.training import Config
-from keras_unet.training.range_test import RangeTest, find_learning_rate
+from keras_unet.training.lr_finder import RangeTest, find_learning_rate
 from keras_unet.utils.atomic_files import written_aside
 
 TABLE, PICTURE = "learning-rates.csv", "learning-rates.png"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from keras_unet import image_io
 from keras_unet.datasets import LabelledImages
 from keras_unet.training import Config
-from keras_unet.training.split import load_data, split
-from keras_unet.training.train import build_datasets
+from keras_unet.training.data_split import load_data, split
+from keras_unet.training.training_run import build_datasets
 from keras_unet.visualization import overlays
 
 _FRAME = (255, 200, 0)

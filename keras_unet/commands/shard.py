@@ -9,7 +9,7 @@ from tqdm import tqdm
 from keras_unet.pipeline.shard_writer import write_shards
 from keras_unet.training import Config
 from keras_unet.training.config import Data
-from keras_unet.training.split import load_data
+from keras_unet.training.data_split import load_data
 
 
 def shard(config: Config, out: str, *, shard_megabytes: int = 256, overwrite: bool = False) -> str:

@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from keras_unet.training.config import load_config
-from keras_unet.training.split import load_data, split
+from keras_unet.training.data_split import load_data, split
 
 
 @pytest.mark.parametrize("preset", ["dic-hela", "dic-hela-small"])

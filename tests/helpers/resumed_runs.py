@@ -8,7 +8,7 @@ import pytest
 
 from helpers.runs import cells, quiet
 from keras_unet import training
-from keras_unet.training import checkpoints, course
+from keras_unet.training import checkpoints, run_loop
 from keras_unet.training.checkpoints import Checkpoints, Progress
 from keras_unet.training.config import Config
 
@@ -19,7 +19,7 @@ class Killed(BaseException):
 
 def run_until_killed(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that ends at step 6, its last checkpoint being of step 4."""
-    advance = course.Course._advance
+    advance = run_loop.Course._advance
 
     def until_killed(self: Any, batches: Any, progress: Progress, *others: Any) -> dict[str, float]:
         figures = advance(self, batches, progress, *others)
@@ -28,7 +28,7 @@ def run_until_killed(config: Config, folder: Path, monkeypatch: pytest.MonkeyPat
         return figures
 
     with monkeypatch.context() as patch:
-        patch.setattr(course.Course, "_advance", until_killed)
+        patch.setattr(run_loop.Course, "_advance", until_killed)
         with pytest.raises(Killed):
             training.run(config, folder, data=cells(), say=quiet)
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 import keras_unet as ku
 from keras_unet.datasets import LabelledImages, Sample
 from keras_unet.training.config import Config, config_from_dict
-from keras_unet.training.loop import Trainer
+from keras_unet.training.trainer import Trainer
 
 
 def cells(count: int = 3) -> LabelledImages:

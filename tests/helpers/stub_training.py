@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from keras_unet.datasets import LabelledImages
 from keras_unet.models.geometry import Geometry
-from keras_unet.training import evaluation, train, whole_images
+from keras_unet.training import evaluation, training_run, whole_images
 from keras_unet.training.config import Config
+from keras_unet.training.data_split import Split
 from keras_unet.training.dead_filters import columns
-from keras_unet.training.split import Split
 
 
 class StubVariable:
@@ -190,10 +190,10 @@ def _evaluate(model: StubModel, data: LabelledImages, *, tile: int | None = None
 def stubbed() -> Iterator[None]:
     """Inside, `training.run` trains a stand-in; the figures of its report are `evaluate`'s all the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "build_trainer", lambda config, *_: StubTrainer(config))
-        patch.setattr(train, "build_datasets", stub_datasets)
-        patch.setattr(train, "load_model", load_stub_model)
-        for module in (train, whole_images):
+        patch.setattr(training_run, "build_trainer", lambda config, *_: StubTrainer(config))
+        patch.setattr(training_run, "build_datasets", stub_datasets)
+        patch.setattr(training_run, "load_model", load_stub_model)
+        for module in (training_run, whole_images):
             patch.setattr(module, "evaluate", _evaluate)
         yield
 
@@ -204,7 +204,7 @@ class UntrainedNet(StubModel):
     def __init__(self, config: Config, data: LabelledImages) -> None:
         super().__init__(config.model.geometry)
         keras.utils.set_random_seed(config.training.seed)
-        self.net = train._build_model(config, data)
+        self.net = training_run._build_model(config, data)
 
     def save(self, path: Path) -> None:
         self.net.save(path)
@@ -224,7 +224,7 @@ def untrained() -> Iterator[None]:
         return evaluation.evaluate(model.net, data, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "build_trainer", build_trainer)
-        patch.setattr(train, "build_datasets", stub_datasets)
+        patch.setattr(training_run, "build_trainer", build_trainer)
+        patch.setattr(training_run, "build_datasets", stub_datasets)
         patch.setattr(whole_images, "evaluate", of_net)
         yield

@@ -12,7 +12,7 @@ from helpers.runs import cells, noise, tiny, tiny_trainer, weights
 
 import keras_unet as ku
 from keras_unet import training
-from keras_unet.training.split import split
+from keras_unet.training.data_split import split
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,9 @@ training.run(tiny(**whole, training_batch_size=1, training_accumulate=2), "parts
 def test_parts_of_a_batch_are_cut_as_the_whole_one() -> None:
     def cuts(**changes: Any) -> tf.data.Dataset:
         config = tiny(training_augment_on="device", **changes)
-        batches_from, _ = training.train.build_datasets(config, split(cells(), config.data), config.model.geometry)
+        batches_from, _ = training.training_run.build_datasets(
+            config, split(cells(), config.data), config.model.geometry
+        )
         return batches_from(0).unbatch().take(6)
 
     parts = cuts(training_batch_size=1, training_accumulate=2)

@@ -11,7 +11,7 @@ from helpers.runs import noise, tiny_trainer
 
 from keras_unet.training import checkpoints
 from keras_unet.training.checkpoints import CheckpointError, Checkpoints, Progress
-from keras_unet.training.loop import DivergedError, Trainer
+from keras_unet.training.trainer import DivergedError, Trainer
 from keras_unet.utils.atomic_files import written_aside
 
 

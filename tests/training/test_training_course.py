@@ -11,7 +11,7 @@ from helpers.runs import cells, quiet, tiny
 from helpers.stub_training import load_stub_model
 
 from keras_unet import training
-from keras_unet.training import checkpoints, course
+from keras_unet.training import checkpoints, run_loop
 from keras_unet.training.checkpoints import Checkpoints
 from keras_unet.training.run_folder import RunFolder
 
@@ -57,11 +57,11 @@ class FakeTrainer:
 
 def run_course(figures: list[float], path: Path, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> Any:
     fake, saved = FakeTrainer(figures), []
-    monkeypatch.setattr(course.Course, "_panels", lambda self, dataset: [np.zeros((4, 4, 3), np.uint8)])
-    monkeypatch.setattr(course.Course, "_dead_filters", lambda self, dataset: {})
+    monkeypatch.setattr(run_loop.Course, "_panels", lambda self, dataset: [np.zeros((4, 4, 3), np.uint8)])
+    monkeypatch.setattr(run_loop.Course, "_dead_filters", lambda self, dataset: {})
     monkeypatch.setattr(Checkpoints, "save", lambda self, trainer, progress: saved.append(progress.step))
     config = tiny(training_steps=10, training_validate_every=1, **changes)
-    progress = course.Course(fake, config, RunFolder(path), lambda step: None, [], quiet).to_the_end()
+    progress = run_loop.Course(fake, config, RunFolder(path), lambda step: None, [], quiet).to_the_end()
     return progress, fake, saved
 
 

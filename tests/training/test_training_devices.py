@@ -8,7 +8,7 @@ from helpers.runs import cells, tiny
 
 from keras_unet.training.config import ConfigError
 from keras_unet.training.distribution import check_batch_size
-from keras_unet.training.train import build_trainer
+from keras_unet.training.training_run import build_trainer
 
 SAME_BATCH = """
 import numpy as np
@@ -42,7 +42,7 @@ import keras
 import numpy as np
 from helpers.devices import large
 from helpers.runs import noise, tiny_trainer, weights
-from keras_unet.training.loop import Trainer
+from keras_unet.training.trainer import Trainer
 
 def darker(batch):
     return batch[0] / 2, batch[1], batch[2]
@@ -87,13 +87,13 @@ WARPED = """
 import numpy as np
 from helpers.runs import cells, tiny, weights
 from keras_unet import training
-from keras_unet.training.split import split
+from keras_unet.training.data_split import split
 
 def trained(place, accumulate, strategy=None):
     config = tiny(optimizer_name="sgd", model_dropout=0.0, training_accumulate=accumulate, training_augment_on=place)
     parts = split(cells(), config.data)
-    trainer = training.train.build_trainer(config, parts.train, strategy)
-    batches_from, _ = training.train.build_datasets(config, parts, trainer.model.geometry, strategy)
+    trainer = training.training_run.build_trainer(config, parts.train, strategy)
+    batches_from, _ = training.training_run.build_datasets(config, parts, trainer.model.geometry, strategy)
     trainer.run(trainer.batches(batches_from(0)), 3)
     return weights(trainer.model)
 

@@ -11,10 +11,10 @@ from helpers.stub_training import StubTrainer, numbered_batches
 
 from keras_unet import training
 from keras_unet.models.geometry import Geometry
-from keras_unet.training import failures
+from keras_unet.training import input_failures
 from keras_unet.training.checkpoints import Checkpoints
 from keras_unet.training.config import Config, ConfigError
-from keras_unet.training.loop import DivergedError
+from keras_unet.training.trainer import DivergedError
 
 
 def broken(at: int) -> tf.data.Dataset:
@@ -119,15 +119,15 @@ def test_a_step_that_does_not_fit_is_told_with_smaller_sizes(
 )
 def test_a_smaller_batch_makes_the_same_update(batch: int, accumulate: int, replicas: int, advised: str | None) -> None:
     settings = tiny(training_batch_size=batch, training_accumulate=accumulate).training
-    sentence = failures.out_of_memory(settings, Geometry(1, "same"), replicas)
+    sentence = input_failures.out_of_memory(settings, Geometry(1, "same"), replicas)
     assert (advised in sentence) if advised else ("batch_size=" not in sentence)
 
 
 def test_a_smaller_tile_is_legal_and_the_smallest_has_none() -> None:
     settings = training.Config().training
-    assert "training.input_size=396" in failures.out_of_memory(settings, Geometry(4, "valid"))
+    assert "training.input_size=396" in input_failures.out_of_memory(settings, Geometry(4, "valid"))
     smallest = settings.model_copy(update={"input_size": Geometry(4, "valid").smallest_input})
-    assert "input_size" not in failures.out_of_memory(smallest, Geometry(4, "valid"))
+    assert "input_size" not in input_failures.out_of_memory(smallest, Geometry(4, "valid"))
 
 
 def test_a_damaged_record_that_several_operations_saw_is_told_once() -> None:
@@ -136,5 +136,8 @@ def test_a_damaged_record_that_several_operations_saw_is_told_once() -> None:
         "  (1) DATA_LOSS:  {{function_node map}} corrupted record at 12\n0 successful operations.\n"
         "0 derived errors ignored. [Op:__inference__updates_5]"
     )
-    with pytest.raises(ValueError, match="Received: corrupted record at 12. Once"), failures.input_explained(Config()):
+    with (
+        pytest.raises(ValueError, match="Received: corrupted record at 12. Once"),
+        input_failures.input_explained(Config()),
+    ):
         raise tf.errors.DataLossError(None, None, message)

@@ -20,9 +20,9 @@ from keras_unet.commands.evaluation import remarks
 from keras_unet.commands.models import open_model, validated_instances
 from keras_unet.training import folds
 from keras_unet.training.config import ConfigError, Data, config_from_dict
+from keras_unet.training.data_split import fold_settings
 from keras_unet.training.evaluation import evaluate
 from keras_unet.training.run_folder import RunFolder, fold_folders
-from keras_unet.training.split import fold_settings
 from keras_unet.training.tuning import finished_report
 
 
@@ -57,9 +57,9 @@ def test_more_folds_than_images_are_refused(tmp_path: Path) -> None:
 def stub_folds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever is trained is a stand-in, and judged as one."""
     with stubbed():
-        from keras_unet.training import evaluation, train
+        from keras_unet.training import evaluation, training_run
 
-        monkeypatch.setattr(folds, "load_model", train.load_model)
+        monkeypatch.setattr(folds, "load_model", training_run.load_model)
         monkeypatch.setattr(folds, "judge_all", lambda model, data: evaluation.judge_all(model.probabilities, data))
         yield
 

@@ -8,17 +8,17 @@ from helpers.runs import cells, noise, tiny, tiny_trainer, weights
 
 import keras_unet as ku
 from keras_unet import training
-from keras_unet.training.loop import DivergedError, Trainer
+from keras_unet.training.data_split import split
 from keras_unet.training.optimizers import build_optimizer
-from keras_unet.training.split import split
+from keras_unet.training.trainer import DivergedError, Trainer
 
 
 def test_fit_and_the_loop_give_the_same_weights() -> None:
     """From our pipeline with augmentation, several steps a call, dropout active."""
     config = tiny(model_pixel_normalization="data")
     parts = split(cells(), config.data)
-    loop = training.train.build_trainer(config, parts.train)
-    batches_from, _ = training.train.build_datasets(config, parts, loop.model.geometry)
+    loop = training.training_run.build_trainer(config, parts.train)
+    batches_from, _ = training.training_run.build_datasets(config, parts, loop.model.geometry)
     initial = loop.model.get_weights()
     batches = loop.batches(batches_from(0))
     loop.run(batches, 2)

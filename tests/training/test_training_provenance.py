@@ -18,9 +18,9 @@ from keras_unet.datasets import LabelledImages
 from keras_unet.training import provenance
 from keras_unet.training.checkpoints import Progress
 from keras_unet.training.config import ConfigError
+from keras_unet.training.data_split import split
 from keras_unet.training.run_folder import RunFolder
-from keras_unet.training.split import split
-from keras_unet.training.summary import summarize
+from keras_unet.training.run_summary import summarize
 
 
 def begun(folder: Path, data: LabelledImages) -> RunFolder:

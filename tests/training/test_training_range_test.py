@@ -10,8 +10,8 @@ from helpers.runs import cells, quiet, tiny
 
 from keras_unet.commands import find_lr, preview
 from keras_unet.training.config import ConfigError, config_from_dict
+from keras_unet.training.lr_finder import RangeTest, find_learning_rate
 from keras_unet.training.optimizers import WarmUpAndDecay
-from keras_unet.training.range_test import RangeTest, find_learning_rate
 
 
 def bowl(lowest_at: float, rates: np.ndarray) -> RangeTest:

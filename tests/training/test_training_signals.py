@@ -14,7 +14,7 @@ from helpers.runs import cells, tiny
 from helpers.stub_training import StubTrainer
 
 from keras_unet import training
-from keras_unet.training.stopping import StopRequest
+from keras_unet.training.stop_signals import StopRequest
 
 
 @pytest.mark.parametrize(("number", "at"), [(signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGTERM, 4)])

@@ -18,12 +18,12 @@ from helpers.runs import cells, quiet, weights
 import keras_unet as ku
 from keras_unet import training
 from keras_unet.training.config import ConfigError
+from keras_unet.training.data_split import split
 from keras_unet.training.distribution import Workers
 from keras_unet.training.run_folder import RunFolder
-from keras_unet.training.split import split
+from keras_unet.training.run_summary import summarize
 from keras_unet.training.starting_net import find_start, remarks
-from keras_unet.training.summary import summarize
-from keras_unet.training.train import build_trainer
+from keras_unet.training.training_run import build_trainer
 
 ONE = Workers(tf.distribute.get_strategy())
 

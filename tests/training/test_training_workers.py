@@ -18,7 +18,7 @@ from helpers.runs import cells, quiet, tiny
 from helpers.stub_training import StubTrainer
 
 from keras_unet import training
-from keras_unet.training import checkpoints, course, distribution, train
+from keras_unet.training import checkpoints, distribution, run_loop, training_run
 from keras_unet.training.config import ConfigError
 from keras_unet.training.distribution import WorkerLostError, Workers
 from keras_unet.training.starting_net import find_start
@@ -74,7 +74,7 @@ def team(monkeypatch: pytest.MonkeyPatch) -> Team:
         def __init__(self, strategy: tf.distribute.Strategy) -> None:
             self.count, self.index, self._sum = COUNT, made.me.index, made.sum
 
-    for module in (course, distribution, train):
+    for module in (run_loop, distribution, training_run):
         monkeypatch.setattr(module, "Workers", Together)
     return made
 
@@ -89,7 +89,7 @@ def trainers(stub_training: None) -> Iterator[list[StubTrainer]]:
         return built[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(train, "build_trainer", build)
+        patch.setattr(training_run, "build_trainer", build)
         yield built
 
 
@@ -102,7 +102,7 @@ def assert_same_state(one: StubTrainer, other: StubTrainer) -> None:
 def test_the_chief_alone_reads_the_net_that_a_run_starts_from(team: Team, tmp_path: Path) -> None:
     new_net(filters=4, depth=1, padding="same", value_range=(20, 220)).save(tmp_path / "net.keras")
     config = tiny(training_start_from=str(tmp_path / "net.keras"), model_pixel_normalization="range")
-    chief, other = team.work(lambda index: find_start(config, train.Workers(tf.distribute.get_strategy())))
+    chief, other = team.work(lambda index: find_start(config, training_run.Workers(tf.distribute.get_strategy())))
     assert chief.record == other.record
     assert other.pixels == {"value_range": [20, 220], "pixel_normalization": "range"}
     assert (chief.model.count_params() > 0, other.model) == (True, None)

@@ -19,9 +19,9 @@ from keras_unet.pipeline.examples import class_balance, prepare
 from keras_unet.training import Config, ConfigError
 from keras_unet.training.config import Data
 from keras_unet.training.config_sections import SMALLER_IS_BETTER
+from keras_unet.training.data_split import Split, load_data, split
 from keras_unet.training.history import History
 from keras_unet.training.provenance import fingerprint
-from keras_unet.training.split import Split, load_data, split
 
 
 class Reader:

@@ -20,12 +20,12 @@ from .config import Config, ConfigError
 from .config_sections import SMALLER_IS_BETTER
 from .dead_filters import TILES, advice, columns
 from .distribution import Workers
-from .failures import input_explained, keep_batch, out_of_memory
 from .hyperparameters import flattened
-from .loop import DivergedError, Trainer
+from .input_failures import input_explained, keep_batch, out_of_memory
 from .monitoring import Bar, Board, CsvLog, Say, last_step, panel
 from .run_folder import RunFolder, is_whole
-from .stopping import StopRequest
+from .stop_signals import StopRequest
+from .trainer import DivergedError, Trainer
 
 _PANELS = 4
 

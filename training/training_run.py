@@ -28,17 +28,17 @@ from keras_unet.utils.atomic_files import write_text
 from .checkpoints import Progress
 from .config import Config, ConfigError, Loss
 from .config_sections import OF_WHOLE_IMAGES
-from .course import Course
+from .data_split import Split, load_data, split
 from .distribution import Workers, check_batch_size, choose_strategy, joined
 from .evaluation import evaluate, format_table, unlearnt
 from .locking import locked
-from .loop import Trainer
 from .monitoring import Say
 from .optimizers import build_optimizer
 from .provenance import check_data, provenance, store, versions
 from .run_folder import RunFolder
-from .split import Split, load_data, split
+from .run_loop import Course
 from .starting_net import StartingNet, check_fits, find_start, remarks
+from .trainer import Trainer
 from .whole_images import check_monitor, monitored
 
 Figures = dict[str, Any]

@@ -18,12 +18,12 @@ import tensorflow as tf
 from keras_unet.datasets import LabelledImages
 
 from .config import Config, ConfigError, Training
+from .data_split import load_data, split
 from .distribution import Workers, check_batch_size, choose_strategy
-from .failures import input_explained, out_of_memory
-from .loop import Trainer
+from .input_failures import input_explained, out_of_memory
 from .monitoring import Say
-from .split import load_data, split
-from .train import build_datasets, build_trainer
+from .trainer import Trainer
+from .training_run import build_datasets, build_trainer
 
 _BLOCKS = 5
 _SECONDS = 2.0  # of each block, but a step at least

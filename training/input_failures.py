@@ -13,7 +13,7 @@ from keras_unet.models.geometry import Geometry
 from keras_unet.utils.atomic_files import written_aside
 
 from .config import Config, Training
-from .split import load_data
+from .data_split import load_data
 
 
 def keep_batch(folder: Path, dataset: tf.data.Dataset, number: int) -> Path:

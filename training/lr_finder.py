@@ -15,13 +15,13 @@ from scipy.ndimage import gaussian_filter1d
 from keras_unet.datasets import LabelledImages
 
 from .config import Config, ConfigError
+from .data_split import load_data, split
 from .distribution import Workers, check_batch_size, choose_strategy
-from .failures import input_explained
-from .loop import DivergedError, Trainer
+from .input_failures import input_explained
 from .monitoring import Bar, Say
-from .split import load_data, split
 from .starting_net import find_start
-from .train import build_datasets, build_trainer
+from .trainer import DivergedError, Trainer
+from .training_run import build_datasets, build_trainer
 
 _WIDTH = 0.02  # standard deviation of the smoothing, as a share of the test's steps
 _BROKEN = 4.0  # times the lowest smoothed loss

@@ -16,7 +16,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.commands.evaluation import judge_model
+from keras_unet.commands.evaluate import judge_model
 from keras_unet.metrics.computed_metrics import figures
 from keras_unet.training.evaluation import validation_sets
 

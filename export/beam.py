@@ -21,7 +21,7 @@ from PIL import Image
 
 from keras_unet.image_io.image_files import ImageError, read_image
 
-from .messages import sentence
+from .error_messages import sentence
 
 try:
     import apache_beam as beam

@@ -17,9 +17,9 @@ from keras_unet.models.unet import UNet
 from keras_unet.utils.argument_checks import check_class_names, whole_number
 
 from .description import describe, write_description
-from .proof import compared
 from .signatures import INPUT_DTYPES, MAX_CLASSES, Serving, module_with_signatures
-from .versions import chosen_version, version_folder
+from .verification import compared
+from .version_folders import chosen_version, version_folder
 from .warm_up import check_request_size, check_sizes, write_warm_up
 
 _TILE_MEMORY = 1024**3  # the server's memory is not known at export; one tile of the paper's net then has 716 pixels

@@ -19,7 +19,7 @@ from keras_unet.models.unet import UNet
 from keras_unet.preprocessing.image_statistics import BY_STATISTICS
 from keras_unet.preprocessing.pixel_normalization import statistics_of
 
-from . import components, encoded
+from . import graph_image_codecs, graph_instances
 
 INPUT_DTYPES = ("float32", "uint8", "uint16", "int16")
 MAX_CLASSES = 255
@@ -89,7 +89,7 @@ def checked_images(images: tf.Tensor, channels: int) -> tf.Tensor:
     first_four = tf.concat([shape, [0] * 4], axis=0)[:4]  # padded, so that it exists at every rank
     legal = (tf.size(shape) == 4) & (first_four[3] == channels) & tf.reduce_all(first_four[1:3] > 0)
     expected = f"images of shape (batch, height, width, {channels}) with at least one pixel"
-    with encoded.required(legal, expected, ["shape (", _listed(shape), ")"]):
+    with graph_image_codecs.required(legal, expected, ["shape (", _listed(shape), ")"]):
         return tf.ensure_shape(tf.identity(images), (None, None, None, channels))
 
 
@@ -99,10 +99,10 @@ def checked_statistics(statistics: tf.Tensor, count: tf.Tensor, channels: int) -
     expected = f"statistics of shape (batch, 2, {channels})"
     first_three = tf.concat([shape, [0] * 3], axis=0)[:3]
     legal = (tf.size(shape) == 3) & tf.reduce_all(first_three == [count, 2, channels])
-    with encoded.required(legal, expected, ["shape (", _listed(shape), ")"]):
+    with graph_image_codecs.required(legal, expected, ["shape (", _listed(shape), ")"]):
         statistics = tf.ensure_shape(tf.identity(statistics), (None, 2, channels))
     positive = tf.reduce_all(tf.math.is_finite(statistics)) & tf.reduce_all(statistics[:, 1] > 0.0)
-    with encoded.required(positive, "finite statistics with positive standard deviations", ["others"]):
+    with graph_image_codecs.required(positive, "finite statistics with positive standard deviations", ["others"]):
         return tf.identity(statistics)
 
 
@@ -124,13 +124,13 @@ class _Images:
 
     def instances(self, images: tf.Tensor, settings: InstanceSettings) -> tf.Tensor:
         def foreground(tiles: tf.Tensor) -> tf.Tensor:
-            return encoded.foreground(self._probabilities[0](tiles))
+            return graph_image_codecs.foreground(self._probabilities[0](tiles))
 
         cells = self._tiled(images, foreground, tf.TensorSpec((), tf.float32))
         return tf.cond(
             tf.shape(cells)[0] > 0,
             lambda: tf.map_fn(
-                partial(components.instances, settings=settings),
+                partial(graph_instances.instances, settings=settings),
                 cells,
                 parallel_iterations=1,
                 fn_output_signature=tf.TensorSpec((None, None), tf.int32),
@@ -164,16 +164,18 @@ def _from_images(
 
 def _from_files(images: _Images, given_statistics: bool) -> tf.types.experimental.PolymorphicFunction:
     bits = 8 if images.serving.input_dtype == "uint8" else 16
-    limits = encoded.Limits(images.channels, bits, images.serving.max_pixels)
+    limits = graph_image_codecs.Limits(images.channels, bits, images.serving.max_pixels)
     text, size = tf.TensorSpec((), tf.string), tf.TensorSpec((), tf.int32)
     results = {"label_png_bytes": text, "probability_png_bytes": text, "height": size, "width": size}
 
     def one(file: tf.Tensor, *statistics: tf.Tensor) -> Tensors:
-        answer = images.probabilities(encoded.decode(file, limits)[None], *(part[None] for part in statistics))[0]
+        answer = images.probabilities(
+            graph_image_codecs.decode(file, limits)[None], *(part[None] for part in statistics)
+        )[0]
         height, width = tf.unstack(tf.shape(answer)[:2])
         return {
-            "label_png_bytes": encoded.label_png(answer),
-            "probability_png_bytes": encoded.probability_png(answer),
+            "label_png_bytes": graph_image_codecs.label_png(answer),
+            "probability_png_bytes": graph_image_codecs.probability_png(answer),
             "height": height,
             "width": width,
         }
@@ -199,7 +201,9 @@ def _description(text: str) -> tf.types.experimental.PolymorphicFunction:
 
 def _listed_files(files: tf.Tensor) -> tf.Tensor:
     shape = tf.shape(files)
-    with encoded.required(tf.size(shape) == 1, "encoded images of shape (batch,)", ["shape (", _listed(shape), ")"]):
+    with graph_image_codecs.required(
+        tf.size(shape) == 1, "encoded images of shape (batch,)", ["shape (", _listed(shape), ")"]
+    ):
         return tf.ensure_shape(tf.identity(files), (None,))
 
 

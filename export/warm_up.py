@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from keras_unet.utils.argument_checks import whole_number
 
-from .client.protos import PredictionLog, to_proto
+from .serving_protos import PredictionLog, to_proto
 from .signatures import Serving
 
 WARM_UP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"

@@ -205,7 +205,7 @@ MUTATIONS = (
     Mutation(
         "client",
         "a piece's answer is kept from its start",
-        "export/client/pieces.py",
+        "export/image_splitting.py",
         "slice(first - start, last - start)",
         "slice(0, last - first)",
         "client/test_client_pieces.py",

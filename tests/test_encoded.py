@@ -11,7 +11,7 @@ import tensorflow as tf
 from PIL import Image
 
 from keras_unet import image_io
-from keras_unet.export import encoded
+from keras_unet.export import graph_image_codecs
 
 GREY, RGB, PALETTE, GREY_ALPHA, RGB_ALPHA = 0, 2, 3, 4, 6
 SAMPLES = {GREY: 1, RGB: 3, PALETTE: 1, GREY_ALPHA: 2, RGB_ALPHA: 4}
@@ -54,9 +54,9 @@ def jpeg(pixels, mode=None, **options):
 
 @cache
 def graph(channels):
-    limits = encoded.Limits(channels, 16, 10_000)
+    limits = graph_image_codecs.Limits(channels, 16, 10_000)
     spec = tf.TensorSpec((), tf.string)
-    return tf.function(lambda file: encoded.decode(file, limits), input_signature=[spec], autograph=False)
+    return tf.function(lambda file: graph_image_codecs.decode(file, limits), input_signature=[spec], autograph=False)
 
 
 def read(file, folder):

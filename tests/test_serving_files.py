@@ -13,7 +13,7 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from helpers.nets import exported, net
 from helpers.stand_in_server import StandIn
 
-from keras_unet.export.serving import load_test
+from keras_unet.export.serving import load_generator
 
 FOLDER = files("keras_unet.export.serving")
 
@@ -205,7 +205,7 @@ def no_proxy(monkeypatch):
 
 def test_the_load_test_reports_rate_and_latency(server, capsys):
     arguments = [server.rest, "cells", "--size", "16", "--requests", "12", "--concurrency", "2"]
-    assert load_test.main(arguments) == 0
+    assert load_generator.main(arguments) == 0
     count, rate, p50, p95 = capsys.readouterr().out.splitlines()
     assert count.startswith("12 requests in ")
     assert float(rate.removesuffix(" requests/s")) > 0
@@ -215,30 +215,30 @@ def test_the_load_test_reports_rate_and_latency(server, capsys):
 
 def test_the_load_test_counts_errors_and_stops_in_time(server, capsys):
     server.faults.extend([None, None, "unavailable", "unavailable"])
-    assert load_test.main([server.rest, "cells", "--size", "8", "--requests", "4", "--concurrency", "1"]) == 1
+    assert load_generator.main([server.rest, "cells", "--size", "8", "--requests", "4", "--concurrency", "1"]) == 1
     assert re.search(r"^2 x Expected an answer .* UNAVAILABLE: injected", capsys.readouterr().out, re.MULTILINE)
     arguments = ["--size", "8", "--requests", "100000", "--seconds", "0.5"]
-    assert load_test.main([server.rest, "cells", *arguments]) == 0
+    assert load_generator.main([server.rest, "cells", *arguments]) == 0
     assert float(re.search(r"requests in ([\d.]+) s", capsys.readouterr().out)[1]) < 5
-    assert load_test.main(["http://127.0.0.1:1", "cells"]) == 1
-    assert "load_test: Expected an answer from http://127.0.0.1:1" in capsys.readouterr().err
+    assert load_generator.main(["http://127.0.0.1:1", "cells"]) == 1
+    assert "load_generator: Expected an answer from http://127.0.0.1:1" in capsys.readouterr().err
 
 
 def test_percentiles_are_those_of_the_latencies():
-    load = load_test.Load(2.0, [0.1 * n for n in range(1, 21)], load_test.Counter())
+    load = load_generator.Load(2.0, [0.1 * n for n in range(1, 21)], load_generator.Counter())
     assert load.report().splitlines() == ["20 requests in 2.0 s", "10.00 requests/s", "p50 1050 ms", "p95 1905 ms"]
 
 
 @pytest.mark.parametrize("arguments", [["--requests", "0"], ["--requests", "1000000"], ["--seconds", "1e9"]])
 def test_the_load_test_is_bounded(arguments, capsys):
     with pytest.raises(SystemExit) as end:
-        load_test.main(["http://localhost", "cells", *arguments])
+        load_generator.main(["http://localhost", "cells", *arguments])
     assert end.value.code == 2
     assert "expected 1 to 100000 requests" in capsys.readouterr().err
 
 
 def test_the_load_test_is_a_command_of_python():
-    command = [sys.executable, "-m", "keras_unet.export.serving.load_test", "http://localhost", "cells"]
+    command = [sys.executable, "-m", "keras_unet.export.serving.load_generator", "http://localhost", "cells"]
     done = subprocess.run([*command, "--requests", "0"], capture_output=True, text=True)
     assert done.returncode == 2
     assert "expected 1 to 100000 requests" in done.stderr
@@ -250,12 +250,12 @@ def test_the_load_test_is_a_command_of_python():
 )
 def test_noise_for_a_model_of_floats_travels_as_png_where_it_may(value_range, dtype):
     description = {"input": {"dtype": "float32", "channels": 1, "value_range": list(value_range)}}
-    assert load_test.noise(description, 8).dtype == dtype
+    assert load_generator.noise(description, 8).dtype == dtype
 
 
 def test_noise_is_in_the_range_of_the_model():
     description = {"input": {"dtype": "uint8", "channels": 3, "value_range": [10, 500]}}
-    image = load_test.noise(description, 64)
+    image = load_generator.noise(description, 64)
     assert image.shape == (64, 64, 3)
     assert image.dtype == np.uint8
     assert image.min() >= 10

@@ -16,9 +16,9 @@ from PIL import Image
 from scipy import ndimage
 
 from keras_unet import export, image_io
-from keras_unet.export.client.protos import PredictionLog, to_array
-from keras_unet.export.components import connected_components
-from keras_unet.export.components import instances as instances_in_graph
+from keras_unet.export.graph_instances import connected_components
+from keras_unet.export.graph_instances import instances as instances_in_graph
+from keras_unet.export.serving_protos import PredictionLog, to_array
 from keras_unet.inference.tiling import predict
 from keras_unet.instances.components import connected_components as by_opencv
 from keras_unet.instances.components import instances

@@ -11,7 +11,7 @@ from helpers.stub_training import untrained
 
 from keras_unet import image_io
 from keras_unet.commands import segment
-from keras_unet.commands.models import export_details, validated_instances, validated_merging
+from keras_unet.commands.open_models import export_details, validated_instances, validated_merging
 from keras_unet.datasets.base import LabelledImages, Sample
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.metrics.evaluated_image import JudgedImage, judge

@@ -6,8 +6,8 @@ with Client("http://localhost:8501", "cells") as client:
     result = client.segment("image.tif")
 """
 
-from .client import Client
 from .errors import RefusedError, ServerError
 from .formats import Segmentation
+from .serving_client import Client
 
 __all__ = ["Client", "RefusedError", "Segmentation", "ServerError"]

@@ -1,6 +1,6 @@
 """What can go wrong between client and server, told in one sentence each."""
 
-from ..messages import sentence
+from ..error_messages import sentence
 
 _PASSING = ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
 _LONGEST_TEXT = 1000  # characters of what is told of a server's own words

@@ -43,13 +43,13 @@ class GrpcChannel:
         try:
             import grpc
 
-            from . import protos
+            from .. import serving_protos
         except ImportError as error:
             raise ValueError(
                 f"Expected the packages grpcio and protobuf for gRPC. Received none ({error}): "
                 "pip install 'keras-unet[client]', or use the http:// address."
             ) from None
-        self._grpc, self._protos = grpc, protos
+        self._grpc, self._protos = grpc, serving_protos
         self._address, self._model, self._timeout = f"{'grpcs' if encrypted else 'grpc'}://{address}", model, timeout
         self._version, self._asked = version, name_of(model, version)
         self._metadata = _metadata(headers)
@@ -60,8 +60,8 @@ class GrpcChannel:
             if encrypted
             else grpc.insecure_channel(address, options)
         )
-        self._predict = self._method("PredictionService/Predict", protos.PredictResponse)
-        self._status = self._method("ModelService/GetModelStatus", protos.GetModelStatusResponse)
+        self._predict = self._method("PredictionService/Predict", serving_protos.PredictResponse)
+        self._status = self._method("ModelService/GetModelStatus", serving_protos.GetModelStatusResponse)
 
     def predict(
         self, signature: str, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from keras_unet import __version__
-from keras_unet.cli import judging, looking, predicting, training
+from keras_unet.cli import evaluate, info, predict, train
 from keras_unet.cli.mistakes import sentence_of
 
 app = typer.Typer(
@@ -35,20 +35,20 @@ def options(
 
 
 # In the order of --help.
-app.command("demo")(training.demo)
-app.command("train")(training.train)
-app.command("find-lr")(training.find_lr)
-app.command("preview")(training.preview)
-app.command("shard")(training.shard)
-app.command("data-worker")(training.data_worker)
-app.command("evaluate")(judging.evaluate)
-app.command("tune")(judging.tune)
-app.command("report")(judging.report)
-app.command("predict")(predicting.predict)
-app.command("segment")(predicting.segment)
-app.command("export")(predicting.export)
-app.command("weight-map")(looking.weight_map)
-app.command("info")(looking.info)
+app.command("demo")(train.demo)
+app.command("train")(train.train)
+app.command("find-lr")(train.find_lr)
+app.command("preview")(train.preview)
+app.command("shard")(train.shard)
+app.command("data-worker")(train.data_worker)
+app.command("evaluate")(evaluate.evaluate)
+app.command("tune")(evaluate.tune)
+app.command("report")(evaluate.report)
+app.command("predict")(predict.predict)
+app.command("segment")(predict.segment)
+app.command("export")(predict.export)
+app.command("weight-map")(info.weight_map)
+app.command("info")(info.info)
 
 
 def main() -> None:

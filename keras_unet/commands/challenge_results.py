@@ -10,10 +10,10 @@ from tqdm import tqdm
 
 from keras_unet import image_io
 from keras_unet.challenge.result_files import mask_names, write_em_stack, write_mask
-from keras_unet.commands.failures import Failures
+from keras_unet.commands.failed_files import Failures
 from keras_unet.commands.inputs import image_files, list_files
-from keras_unet.commands.models import Segmenter
-from keras_unet.commands.prediction import foreground
+from keras_unet.commands.open_models import Segmenter
+from keras_unet.commands.predict import foreground
 from keras_unet.commands.value_range import check_range
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.instances.region_merging import merged_map

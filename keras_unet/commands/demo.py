@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from keras_unet import export, image_io, training
-from keras_unet.commands.models import export_details, open_model, validated_instances
-from keras_unet.commands.prediction import foreground
+from keras_unet.commands.open_models import export_details, open_model, validated_instances
+from keras_unet.commands.predict import foreground
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.synthetic_cells import synthetic
 from keras_unet.instances.components import connected_components

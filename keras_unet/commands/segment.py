@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from keras_unet.commands.failures import Failures
+from keras_unet.commands.failed_files import Failures
 from keras_unet.commands.inputs import image_files, read_pages
-from keras_unet.commands.prediction import write_results
+from keras_unet.commands.predict import write_results
 from keras_unet.commands.value_range import range_of_export
 from keras_unet.export.client import Client, Segmentation
 from keras_unet.export.client.parallel import ordered_map

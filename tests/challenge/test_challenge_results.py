@@ -14,7 +14,7 @@ import keras_unet as ku
 from keras_unet import image_io
 from keras_unet.challenge import mask_names, seg_measure, seg_of_sequence, write_em_stack, write_mask
 from keras_unet.commands.challenge_results import mask_files, write_ctc, write_isbi
-from keras_unet.commands.models import Segmenter
+from keras_unet.commands.open_models import Segmenter
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.instances.region_merging import merged_map
 

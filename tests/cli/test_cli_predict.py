@@ -13,7 +13,7 @@ from PIL import Image
 
 import keras_unet as ku
 from keras_unet import image_io
-from keras_unet.commands.models import class_number
+from keras_unet.commands.open_models import class_number
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.training.run_folder import RunFolder
 

@@ -5,8 +5,8 @@ import pytest
 from helpers.clients import noise
 
 from keras_unet.export.client import Client
-from keras_unet.export.client.addresses import read_address
 from keras_unet.export.client.formats import fitting_pixels
+from keras_unet.export.client.server_addresses import read_address
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ class TestMessages:
         from tensorflow.core.framework import tensor_pb2
         from tensorflow_serving.apis import get_model_status_pb2, predict_pb2
 
-        from keras_unet.export.client import protos
+        from keras_unet.export import serving_protos
 
         def compare(own, real):
             for field in own.fields:
@@ -34,24 +34,27 @@ class TestMessages:
                 if field.message_type:
                     compare(field.message_type, other.message_type)
 
-        compare(protos.TensorProto.DESCRIPTOR, tensor_pb2.TensorProto.DESCRIPTOR)
-        compare(protos.PredictRequest.DESCRIPTOR, predict_pb2.PredictRequest.DESCRIPTOR)
-        compare(protos.PredictResponse.DESCRIPTOR, predict_pb2.PredictResponse.DESCRIPTOR)
+        compare(serving_protos.TensorProto.DESCRIPTOR, tensor_pb2.TensorProto.DESCRIPTOR)
+        compare(serving_protos.PredictRequest.DESCRIPTOR, predict_pb2.PredictRequest.DESCRIPTOR)
+        compare(serving_protos.PredictResponse.DESCRIPTOR, predict_pb2.PredictResponse.DESCRIPTOR)
         for name in ("GetModelStatusRequest", "GetModelStatusResponse"):
-            compare(getattr(protos, name).DESCRIPTOR, getattr(get_model_status_pb2, name).DESCRIPTOR)
+            compare(getattr(serving_protos, name).DESCRIPTOR, getattr(get_model_status_pb2, name).DESCRIPTOR)
         states = get_model_status_pb2.ModelVersionStatus.State.items()
-        assert dict(states) == {"UNKNOWN": 0, **{name: number for number, name in protos.VERSION_STATES.items()}}
+        assert dict(states) == {
+            "UNKNOWN": 0,
+            **{name: number for number, name in serving_protos.VERSION_STATES.items()},
+        }
 
     def test_a_request_has_the_bytes_of_the_real_one(self):
         from tensorflow_serving.apis import predict_pb2
 
-        from keras_unet.export.client import protos
+        from keras_unet.export import serving_protos
 
         array = noise(3, 4, 2, np.uint16)
-        own = protos.PredictRequest(output_filter=["probabilities"])
+        own = serving_protos.PredictRequest(output_filter=["probabilities"])
         own.model_spec.name, own.model_spec.signature_name = "cells", "serving_default"
         own.model_spec.version.value = 3
-        own.inputs["images"].CopyFrom(protos.to_proto(array))
+        own.inputs["images"].CopyFrom(serving_protos.to_proto(array))
         real = predict_pb2.PredictRequest(output_filter=["probabilities"])
         real.model_spec.name, real.model_spec.signature_name = "cells", "serving_default"
         real.model_spec.version.value = 3
@@ -65,23 +68,23 @@ class TestMessages:
     def test_tensors_survive_the_way_through_tensorflows_own(self, dtype, shape):
         from tensorflow.core.framework import tensor_pb2
 
-        from keras_unet.export.client import protos
+        from keras_unet.export import serving_protos
 
         array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
         if dtype == "object":
             array = np.array([f"é{i}".encode() for i in range(array.size)], object).reshape(shape)
-        read = tf.make_ndarray(tensor_pb2.TensorProto.FromString(protos.to_proto(array).SerializeToString()))
+        read = tf.make_ndarray(tensor_pb2.TensorProto.FromString(serving_protos.to_proto(array).SerializeToString()))
         np.testing.assert_array_equal(read, array)
         real = tf.make_tensor_proto(array.tolist(), dtype=tf.string if dtype == "object" else dtype, shape=shape)
-        own = protos.TensorProto.FromString(real.SerializeToString())
-        np.testing.assert_array_equal(protos.to_array(own), array)
+        own = serving_protos.TensorProto.FromString(real.SerializeToString())
+        np.testing.assert_array_equal(serving_protos.to_array(own), array)
 
     def test_equal_values_given_once_are_repeated(self):
-        from keras_unet.export.client import protos
+        from keras_unet.export import serving_protos
 
         real = tf.make_tensor_proto(0.25, shape=(2, 3), dtype=tf.float32)
-        own = protos.TensorProto.FromString(real.SerializeToString())
-        np.testing.assert_array_equal(protos.to_array(own), np.full((2, 3), 0.25, np.float32))
+        own = serving_protos.TensorProto.FromString(real.SerializeToString())
+        np.testing.assert_array_equal(serving_protos.to_array(own), np.full((2, 3), 0.25, np.float32))
 
 
 FLOAT32, UINT8, STRING = 1, 4, 7  # TensorFlow's numbers
@@ -113,20 +116,20 @@ FLOAT32, UINT8, STRING = 1, 4, 7  # TensorFlow's numbers
 )
 def test_a_tensor_that_is_not_what_it_declares_is_the_servers_fault(dtype, shape, fields, received, monkeypatch):
     pytest.importorskip("grpc")
-    from keras_unet.export.client import protos
+    from keras_unet.export import serving_protos
 
     def answer(request, **_):
         if request.model_spec.signature_name == "description":
-            response, text = protos.PredictResponse(), json.dumps(DESCRIPTION).encode()
-            response.outputs["description"].CopyFrom(protos.to_proto(np.array([text], object)))
+            response, text = serving_protos.PredictResponse(), json.dumps(DESCRIPTION).encode()
+            response.outputs["description"].CopyFrom(serving_protos.to_proto(np.array([text], object)))
             return response
-        response = protos.PredictResponse()
+        response = serving_protos.PredictResponse()
         tensor = response.outputs["probabilities"]
         tensor.dtype = dtype
         for size in shape:
             tensor.tensor_shape.dim.add(size=size)
         for name, value in fields.items():
-            tensor.MergeFrom(protos.TensorProto(**{name: value}))
+            tensor.MergeFrom(serving_protos.TensorProto(**{name: value}))
         return response
 
     client = Client("grpc://localhost", "cells")

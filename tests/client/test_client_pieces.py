@@ -5,7 +5,8 @@ import pytest
 from helpers.clients import connect, noise
 
 import keras_unet as ku
-from keras_unet.export.client import Client, pieces
+from keras_unet.export import image_splitting
+from keras_unet.export.client import Client
 from keras_unet.export.client.formats import PngFormat, RawFormat
 from keras_unet.models.geometry import Geometry
 
@@ -17,7 +18,7 @@ def told(geometry):
 
 
 def test_the_papers_net_needs_a_context_of_its_92_pixels_rounded_up_to_its_stride():
-    assert pieces.stride_and_context(told(Geometry())) == (16, 96)
+    assert image_splitting.stride_and_context(told(Geometry())) == (16, 96)
 
 
 def block_net(image, stride, blocks):
@@ -36,15 +37,15 @@ def block_net(image, stride, blocks):
 @pytest.mark.parametrize("geometry", [Geometry(1), Geometry(2), Geometry(2, "same"), Geometry(3, "valid", "bilinear")])
 def test_joined_pieces_have_no_seam_where_a_smaller_context_would(geometry, size):
     image = np.random.default_rng(0).integers(0, 1000, size)
-    stride, context = pieces.stride_and_context(told(geometry))
-    room = 2 * pieces.fewest_pixels(*size, stride, context)
+    stride, context = image_splitting.stride_and_context(told(geometry))
+    room = 2 * image_splitting.fewest_pixels(*size, stride, context)
 
     def net(pixels):
         return block_net(pixels, stride, context // stride)
 
     def joined(context):
         result = np.full(size, -1)
-        plan = pieces.plan(*size, stride, context, room)
+        plan = image_splitting.plan(*size, stride, context, room)
         assert len(plan) > 1
         for piece in plan:
             result[piece.kept] = net(image[piece.sent])[piece.answer]
@@ -58,7 +59,7 @@ def test_joined_pieces_have_no_seam_where_a_smaller_context_would(geometry, size
 @pytest.mark.parametrize("size", [(200, 200), (1, 60_000), (60_000, 1), (90, 1000)])
 def test_a_plan_covers_the_image_once_in_messages_that_fit(size, max_pixels):
     counts = np.zeros(size, int)
-    for piece in pieces.plan(*size, 16, 32, max_pixels):
+    for piece in image_splitting.plan(*size, 16, 32, max_pixels):
         counts[piece.kept] += 1
         rows, columns = piece.sent
         assert (rows.stop - rows.start) * (columns.stop - columns.start) <= max_pixels

@@ -9,7 +9,7 @@ import tensorflow as tf
 from helpers.exports import TILE, net
 
 from keras_unet import export
-from keras_unet.export import saved_model, versions
+from keras_unet.export import saved_model, version_folders
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_a_folder_that_tensorflow_would_not_load_from_is_refused(model, tmp_path
 
 @pytest.mark.parametrize("name", ["q]", "q*s", "q?z", "{a,b}", "q x", "~ü😀", "q\nl", "a%20'\""])
 def test_an_odd_folder_loads(tmp_path, name):
-    base = versions.version_folder(tmp_path / name, versions.chosen_version(tmp_path / name, np.int64(3)))
+    base = version_folders.version_folder(tmp_path / name, version_folders.chosen_version(tmp_path / name, np.int64(3)))
     with base as folder:
         tf.saved_model.save(tf.Module(), str(folder))
     tf.saved_model.load(str(tmp_path / name / "3"))

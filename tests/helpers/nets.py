@@ -84,7 +84,7 @@ def skip_the_process(monkeypatch):
         segment = module.signatures[signature]
         return [next(iter(segment(images=tf.constant(image)).values())).numpy() for image in images], 0.01
 
-    monkeypatch.setattr("keras_unet.export.proof._answers_and_seconds", answers_and_seconds)
+    monkeypatch.setattr("keras_unet.export.verification._answers_and_seconds", answers_and_seconds)
 
 
 @functools.cache

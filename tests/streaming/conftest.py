@@ -8,7 +8,7 @@ import tensorflow as tf
 from helpers import nets
 from helpers.streaming import net
 
-from keras_unet.commands import streaming as command
+from keras_unet.commands import stream as command
 from keras_unet.inference.streaming import pieces, streamed_prediction, targets
 from keras_unet.models import unet
 

@@ -16,8 +16,8 @@ from helpers.stub_training import stubbed, untrained
 
 import keras_unet as ku
 from keras_unet import training
-from keras_unet.commands.evaluation import remarks
-from keras_unet.commands.models import open_model, validated_instances
+from keras_unet.commands.evaluate import remarks
+from keras_unet.commands.open_models import open_model, validated_instances
 from keras_unet.training import folds
 from keras_unet.training.config import ConfigError, Data, config_from_dict
 from keras_unet.training.data_split import fold_settings

@@ -13,7 +13,7 @@ from helpers.command_line import done
 from helpers.runs import cells, quiet, tiny
 
 from keras_unet import training
-from keras_unet.commands.evaluation import remarks
+from keras_unet.commands.evaluate import remarks
 from keras_unet.datasets import LabelledImages
 from keras_unet.training import provenance
 from keras_unet.training.checkpoints import Progress

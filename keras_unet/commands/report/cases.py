@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.commands.report.judging import Judgement
+from keras_unet.commands.report.evaluated_run import Judgement
 from keras_unet.commands.report.markup import Html, joined, number, picture, tag
 from keras_unet.metrics.registry import Figures
 from keras_unet.metrics.tables import flat, title

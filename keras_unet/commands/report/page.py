@@ -7,7 +7,7 @@ from pathlib import Path
 import keras_unet
 from keras_unet.commands.report.cases import worst_cases
 from keras_unet.commands.report.curves import charts_of, charts_of_all, figures_of, figures_of_all, settings_that_differ
-from keras_unet.commands.report.judging import Judgement, Reader, judge_run
+from keras_unet.commands.report.evaluated_run import Judgement, Reader, judge_run
 from keras_unet.commands.report.markup import Html, joined, number, table, tag
 from keras_unet.commands.report.style import stylesheet
 from keras_unet.commands.report.summary import head

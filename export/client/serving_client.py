@@ -16,14 +16,14 @@ from keras_unet import image_io
 from keras_unet.preprocessing.image_statistics import BY_STATISTICS, Statistics, pixel_statistics
 from keras_unet.utils.argument_checks import whole_number
 
-from . import pieces
-from .addresses import read_address
+from .. import image_splitting
 from .descriptions import read_description
 from .errors import RefusedError, ServerError
 from .formats import FORMATS, PngFormat, RawFormat, Segmentation, fitting_pixels
 from .grpc_channel import GrpcChannel
 from .parallel import ordered_map, with_retries
 from .rest import RestChannel
+from .server_addresses import read_address
 
 Image = NDArray[Any] | str | os.PathLike[str]
 Channel = RestChannel | GrpcChannel
@@ -197,12 +197,12 @@ class Client:
 
     def _pieces(
         self, pixels: NDArray[Any], form: type[PngFormat | RawFormat], description: Mapping[str, Any]
-    ) -> list[pieces.Piece]:
+    ) -> list[image_splitting.Piece]:
         per_pixel = form.bytes_per_pixel(pixels, description["num_classes"], self._channel.json)
         limit = self._max_message_bytes or form.usual_message_bytes(self._channel.json)
         height, width, _ = pixels.shape
-        stride, context = pieces.stride_and_context(description)
-        fewest = pieces.fewest_pixels(height, width, stride, context)
+        stride, context = image_splitting.stride_and_context(description)
+        fewest = image_splitting.fewest_pixels(height, width, stride, context)
         most = math.floor((limit - _OVERHEAD) / per_pixel)
         if most < fewest:
             raise ValueError(
@@ -211,7 +211,7 @@ class Client:
             )
         if form is PngFormat:  # an encoded image may be refused by its size alone
             most = min(most, max(fewest, description["max_pixels"]))
-        return pieces.plan(height, width, stride, context, most)
+        return image_splitting.plan(height, width, stride, context, most)
 
     def _segment_piece(
         self,

@@ -15,7 +15,7 @@ import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, wrappers_pb2
 from numpy.typing import NDArray
 
-from .errors import ServerError
+from .client.errors import ServerError
 
 _Field = descriptor_pb2.FieldDescriptorProto
 _TENSOR, _MODEL = ".tensorflow.TensorProto", ".tensorflow.serving.ModelSpec"

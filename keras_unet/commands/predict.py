@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from keras_unet import image_io
-from keras_unet.commands.failures import Failures
+from keras_unet.commands.failed_files import Failures
 from keras_unet.commands.inputs import image_files, read_pages
-from keras_unet.commands.models import Segmenter
+from keras_unet.commands.open_models import Segmenter
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.visualization import overlays
 

@@ -84,7 +84,7 @@ def predict(
     _check_streaming_options(stream, instances, [option for option, value in given.items() if value is not None])
     import_tensorflow()
     if stream:
-        from keras_unet.commands.streaming import stream_files
+        from keras_unet.commands.stream import stream_files
 
         results = stream_files(
             model,
@@ -100,8 +100,8 @@ def predict(
         for path in results:
             typer.echo(path)
         return
-    from keras_unet.commands.models import class_number, open_model, validated_instances, validated_merging
-    from keras_unet.commands.prediction import predict_files
+    from keras_unet.commands.open_models import class_number, open_model, validated_instances, validated_merging
+    from keras_unet.commands.predict import predict_files
 
     number = None if of_class is None else class_number(model, of_class)
 
@@ -190,7 +190,7 @@ def export(
         sizes = [_height_and_width(size) for size in warm_up] if warm_up else None
     import_tensorflow()
     from keras_unet import export as room
-    from keras_unet.commands.models import export_details, proof_in_words
+    from keras_unet.commands.open_models import export_details, proof_in_words
     from keras_unet.models.unet import load_model
 
     options: dict[str, Any] = {"precision": precision, "averaging": averaging, "max_pixels": max_pixels}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from keras_unet.commands.inputs import check_names, image_files
-from keras_unet.commands.models import exported_version
+from keras_unet.commands.open_models import exported_version
 from keras_unet.commands.value_range import RangeCheck, range_of_export, range_of_model
 from keras_unet.image_io.windows import Pixels
 from keras_unet.inference.streaming.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
@@ -106,7 +106,7 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
     import tensorflow as tf
 
     from keras_unet.export import read_description
-    from keras_unet.export.client.pieces import stride_and_context
+    from keras_unet.export.image_splitting import stride_and_context
     from keras_unet.inference.tile_sizes import tile_context
     from keras_unet.models.geometry import Geometry
 

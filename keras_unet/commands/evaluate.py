@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.commands.prediction import foreground
+from keras_unet.commands.predict import foreground
 from keras_unet.instances.instance_settings import InstanceSettings
 from keras_unet.metrics.computed_metrics import chosen_metrics, figures, figures_by_image
 from keras_unet.metrics.evaluated_image import JudgedImage, Scope
 from keras_unet.metrics.tables import format_table, write_csv, write_json
 
 if TYPE_CHECKING:
-    from keras_unet.commands.models import Segmenter
+    from keras_unet.commands.open_models import Segmenter
     from keras_unet.datasets import LabelledImages
 
 _SHOWN = 3
@@ -48,7 +48,7 @@ def judge_model(
         FileNotFoundError: If there is no model.
         ValueError: If it or a metric does not fit the data.
     """
-    from keras_unet.commands.models import open_model, validated_instances
+    from keras_unet.commands.open_models import open_model, validated_instances
     from keras_unet.training.evaluation import judge_all, one_class, scope_of
 
     nets: list[Any] = [open_model(model, tile, averaging) for model, _ in sets]
@@ -133,7 +133,7 @@ def tune_run(path: Path, tile: int | None, averaging: str, of_class: int | None 
         ConfigError: If this is no finished run, or it validated on nothing.
         ValueError: If it has more than two classes or no object to validate on.
     """
-    from keras_unet.commands.models import validated_instances
+    from keras_unet.commands.open_models import validated_instances
     from keras_unet.training import tuning
     from keras_unet.training.evaluation import unlearnt, validation_sets
     from keras_unet.training.run_folder import RunFolder, fold_folders

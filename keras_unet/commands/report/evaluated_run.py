@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.commands.evaluation import judge_model
-from keras_unet.commands.models import Segmenter, open_model
+from keras_unet.commands.evaluate import judge_model
+from keras_unet.commands.open_models import Segmenter, open_model
 from keras_unet.datasets import LabelledImages
 from keras_unet.metrics.computed_metrics import figures, figures_by_image
 from keras_unet.metrics.evaluated_image import JudgedImage, Scope

@@ -1,6 +1,6 @@
 """Measures a server under load: requests per second and the time of a request.
 
-    python -m keras_unet.export.serving.load_test http://localhost:8501 cells --size 512 --requests 200 --concurrency 8
+    python -m keras_unet.export.serving.load_generator http://localhost:8501 cells --size 512 --requests 200
 
 Every request is one image. The load ends after `--requests` or `--seconds`, whichever comes first.
 """
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             image = noise(client.description(), given.size) if given.image is None else image_io.read_image(given.image)
             load = run_load(client, image, given.requests, given.seconds)
     except (ValueError, OSError) as error:
-        print(f"load_test: {error}", file=sys.stderr)
+        print(f"load_generator: {error}", file=sys.stderr)
         return 1
     print(load.report())
     return 1 if load.errors else 0

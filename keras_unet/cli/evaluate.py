@@ -95,31 +95,31 @@ def evaluate(
             "--class": of_class,
         }
         _check_comparison([option for option, value in given.items() if value], label_kind, result_kind)
-        from keras_unet.commands import evaluation
+        from keras_unet.commands import evaluate as command
 
-        judged, scope = evaluation.judge_results(model, truth, objects, result_kind=result_kind, **reading)
+        judged, scope = command.judge_results(model, truth, objects, result_kind=result_kind, **reading)
         pixels = None
     else:
         if result_kind is not None:
             raise typer.BadParameter("Expected --truth with --result-kind. Received none.")
         options = _reading_options(data, dataset, label_kind, ignore_label)
         import_tensorflow()
-        from keras_unet.commands import evaluation
-        from keras_unet.commands.models import class_number
+        from keras_unet.commands import evaluate as command
+        from keras_unet.commands.open_models import class_number
         from keras_unet.training.evaluation import validation_sets
 
         number = None if of_class is None else class_number(model, of_class)
         sets = validation_sets(model) if data is None else [(model, _load(dataset or "folder", data, options))]
-        for remark in (remark for one in sets for remark in evaluation.remarks(*one)):
+        for remark in (remark for one in sets for remark in command.remarks(*one)):
             typer.echo(remark)
-        judged, scope = evaluation.judge_model(model, sets, objects, names, tile, averaging, number)
+        judged, scope = command.judge_model(model, sets, objects, names, tile, averaging, number)
         pixels = (sample.image for _, images in sets for sample in images)
     if pictures is not None:
         from keras_unet.visualization.result_panels import write_pictures
 
         drawn = write_pictures(pictures, judged, scope, pixels)
         typer.echo(f"{len(drawn)} picture{'s' if len(drawn) > 1 else ''} in {pictures}.")
-    typer.echo(evaluation.report(judged, scope, names, csv_file, json_file))
+    typer.echo(command.report(judged, scope, names, csv_file, json_file))
 
 
 def tune(
@@ -130,8 +130,8 @@ def tune(
 ) -> None:
     """Choose how objects are found by (SEG + DET) / 2, or of EM slices how regions are merged, by Rand error."""
     import_tensorflow()
-    from keras_unet.commands.evaluation import tune_run
-    from keras_unet.commands.models import class_number
+    from keras_unet.commands.evaluate import tune_run
+    from keras_unet.commands.open_models import class_number
 
     number = None if of_class is None else class_number(run, of_class)
     typer.echo(tune_run(run, tile, averaging, number))

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from keras_unet.image_io.image_files import ImageError, read_image
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image
 
 from .error_messages import sentence
 

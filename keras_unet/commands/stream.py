@@ -12,7 +12,7 @@ import numpy as np
 from keras_unet.commands.inputs import check_names, image_files
 from keras_unet.commands.open_models import exported_version
 from keras_unet.commands.value_range import RangeCheck, range_of_export, range_of_model
-from keras_unet.image_io.windows import Pixels
+from keras_unet.image_io.decoding import Pixels
 from keras_unet.inference.streaming.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
 from keras_unet.inference.streaming.streamed_prediction import stream
 from keras_unet.inference.streaming.targets import check_target, partial_settings

@@ -13,9 +13,9 @@ from keras_unet.datasets.file_pairing import IMAGE_WORDS, LABEL_WORDS, pair, wor
 from keras_unet.datasets.label_interpretation import LabelKind, Meaning, understand
 from keras_unet.datasets.label_values import NamedLabels
 from keras_unet.datasets.lazy_samples import LabelFiles, collected, data_set, pixel_type_notes
+from keras_unet.image_io.decoding import ImageError
 from keras_unet.image_io.image_files import (
     IMAGE_SUFFIXES,
-    ImageError,
     list_images,
     natural_order,
     read_image,

@@ -10,4 +10,4 @@ from .image_files import read_stack as read_stack
 from .image_files import write_image as write_image
 from .image_files import write_labels as write_labels
 from .image_files import write_probabilities as write_probabilities
-from .windows import open_windows as open_windows
+from .opening import open_windows as open_windows

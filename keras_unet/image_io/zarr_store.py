@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from keras_unet.image_io.image_files import ImageError
-from keras_unet.image_io.windows import Pixels, Windows, check_level
+from keras_unet.image_io.decoding import ImageError, Pixels
+from keras_unet.image_io.windows import Windows, check_level
 
 
 def open_zarr(path: Path, level: int = 0) -> Windows:

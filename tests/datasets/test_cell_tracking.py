@@ -9,7 +9,7 @@ from helpers.image_files import save, scene, squares
 
 from keras_unet.datasets import load
 from keras_unet.datasets.published.cell_tracking import IGNORED
-from keras_unet.image_io.image_files import ImageError
+from keras_unet.image_io.decoding import ImageError
 
 
 def sequence(root, name="01", frames=3, gold=None, silver=None, markers=None):

@@ -5,7 +5,7 @@ import pytest
 from helpers.image_files import mask, pairs_of_pictures, picture, save
 
 from keras_unet.datasets import load
-from keras_unet.image_io.image_files import ImageError
+from keras_unet.image_io.decoding import ImageError
 
 
 def test_stacks_of_different_length_are_refused(tmp_path):

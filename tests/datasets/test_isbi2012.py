@@ -6,7 +6,7 @@ import tifffile
 from helpers.image_files import mask, save
 
 from keras_unet.datasets import load
-from keras_unet.image_io.image_files import ImageError
+from keras_unet.image_io.decoding import ImageError
 
 
 def test_isbi_folder_without_the_files_says_what_was_expected(tmp_path):

@@ -8,7 +8,7 @@ from helpers.image_files import SIZE, save, scene, squares
 from PIL import Image
 
 from keras_unet.datasets import NAMES, load
-from keras_unet.image_io.image_files import ImageError
+from keras_unet.image_io.decoding import ImageError
 from keras_unet.training.config import Data
 
 

@@ -6,7 +6,7 @@ from helpers.image_files import SIZE, save, scene, squares
 from PIL import Image
 
 from keras_unet.datasets import load
-from keras_unet.image_io.image_files import ImageError
+from keras_unet.image_io.decoding import ImageError
 
 
 def drive(root, part="training", manuals=("1st_manual/21_manual1",), values=(0, 255)):

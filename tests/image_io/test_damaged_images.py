@@ -8,7 +8,8 @@ import tifffile
 from helpers.image_files import COLOUR, noise
 from PIL import Image
 
-from keras_unet.image_io.image_files import ImageError, read_image, read_labels, read_stack
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image, read_labels, read_stack
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "bmp", "gif"])

@@ -9,8 +9,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from keras_unet.image_io.image_files import ImageError, read_image
-from keras_unet.image_io.windows import open_windows
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image
+from keras_unet.image_io.opening import open_windows
 
 
 def png_of_zeros(width, height, body, bits=8, colour=0):

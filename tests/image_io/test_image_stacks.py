@@ -6,7 +6,8 @@ import tifffile
 from helpers.image_files import noise
 from PIL import Image
 
-from keras_unet.image_io.image_files import ImageError, read_image, read_label_stack, read_labels, read_stack
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image, read_label_stack, read_labels, read_stack
 
 
 def test_ome_axes_are_sorted_into_pages_and_channels(tmp_path):

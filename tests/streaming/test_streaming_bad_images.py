@@ -10,7 +10,8 @@ from helpers.streaming import net, written
 from PIL import Image
 
 import keras_unet as ku
-from keras_unet.image_io.image_files import ImageError, read_image
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image
 from keras_unet.inference.streaming import targets
 from keras_unet.inference.streaming.streamed_prediction import predict_file
 

@@ -8,8 +8,9 @@ import tifffile
 from helpers.nets import noise
 from PIL import Image
 
-from keras_unet.image_io.image_files import ImageError, read_image
-from keras_unet.image_io.windows import open_windows
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image
+from keras_unet.image_io.opening import open_windows
 
 LAYOUTS = {
     "one piece": {},

@@ -20,7 +20,8 @@ from keras_unet.datasets.lazy_samples import outline, pixel_type_notes
 from keras_unet.datasets.published.ctc_files import Frames, find_sequences
 from keras_unet.datasets.published.partial_truth import Ids, further_cells
 from keras_unet.datasets.published.published_files import existing_folder, read_ids
-from keras_unet.image_io.image_files import ImageError, read_image
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image
 
 Truth = Literal["gold", "silver", "gold_and_silver"]
 

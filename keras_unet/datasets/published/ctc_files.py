@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from keras_unet.datasets.published.published_files import other_layout
-from keras_unet.image_io.image_files import ImageError
+from keras_unet.image_io.decoding import ImageError
 
 Files = dict[int, Path]
 

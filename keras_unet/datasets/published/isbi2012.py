@@ -10,7 +10,8 @@ from pathlib import Path
 from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.file_pairing import pair
 from keras_unet.datasets.folders import read_pairs
-from keras_unet.image_io.image_files import ImageError, list_images
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import list_images
 
 CLASS_NAMES = ("membrane", "cell")
 

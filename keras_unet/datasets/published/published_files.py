@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from keras_unet.datasets.base import Sample
 from keras_unet.datasets.folders import contents
-from keras_unet.image_io.image_files import ImageError, read_image, read_labels
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import read_image, read_labels
 
 ReadLabels = Callable[[], NDArray[Any]]
 

@@ -19,7 +19,8 @@ from keras_unet.datasets.annotator_consensus import consensus
 from keras_unet.datasets.base import LabelledImages
 from keras_unet.datasets.lazy_samples import collected, data_set
 from keras_unet.datasets.published.published_files import existing_folder, other_layout, partner, read_mask, read_sample
-from keras_unet.image_io.image_files import ImageError, list_images, natural_order
+from keras_unet.image_io.decoding import ImageError
+from keras_unet.image_io.image_files import list_images, natural_order
 
 IGNORED = 255
 _EXPECTED = (

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from keras_unet.image_io.windows import Pixels
+from keras_unet.image_io.decoding import Pixels
 from keras_unet.inference import forward, tiling
 from keras_unet.inference.tile_sizes import tile_context
 from keras_unet.preprocessing.image_statistics import Statistics, normalized

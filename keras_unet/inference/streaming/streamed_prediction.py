@@ -15,8 +15,10 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from keras_unet import __version__
-from keras_unet.image_io.image_files import FilePath, ImageError
-from keras_unet.image_io.windows import Pixels, Windows, open_windows, paste
+from keras_unet.image_io.decoding import ImageError, Pixels
+from keras_unet.image_io.image_files import FilePath
+from keras_unet.image_io.opening import open_windows
+from keras_unet.image_io.windows import Windows, paste
 from keras_unet.inference.streaming.pieces import Pieces, Segmenter, net_segmenter
 from keras_unet.inference.streaming.targets import TILE, Progress, check_target, open_target, partial_settings
 from keras_unet.preprocessing.image_statistics import Statistics, step

@@ -96,8 +96,11 @@ def circle(sources: Sources) -> list[str]:
 
 
 def homonyms(sources: Sources) -> list[str]:
-    """Names of more than one module, and of more than one public class."""
-    modules = Counter(module.rpartition(".")[2] for module in sources)
+    """Names of more than one module, and of more than one public class.
+
+    A subcommand has a module in `cli` and one in `commands`, both named as the user types it.
+    """
+    modules = Counter(module.rpartition(".")[2] for module in sources if room(module) != "cli")
     classes = Counter(
         node.name
         for text in sources.values()

@@ -34,7 +34,7 @@ def test_keras_loads_a_checkpoint_of_fit_in_a_fresh_process(tmp_path: Path) -> N
     """With a layer, a loss, an optimizer, a schedule and metrics of ours, each named in the file."""
     model = ku.UNet((None, None, 1), filters=2, depth=1, padding="same", upsampling="bilinear")
     optimizer = CentralizedSGD(WarmUpAndDecay(0.5, 10))
-    metrics = [ku.metrics.MeanIoU(2), ku.metrics.Dice(2)]
+    metrics = [ku.metrics.MeanIoU(2), ku.metrics.DiceCoefficient(2)]
     model.compile(optimizer, loss=ku.CrossentropyDice(), weighted_metrics=metrics)
     images, labels = np.zeros((1, 8, 8, 1), np.float32), np.zeros((1, 8, 8), np.int32)
     kept = keras.callbacks.ModelCheckpoint(tmp_path / "m.keras")

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from keras_unet.losses.weighted_crossentropy import WeightedCrossentropy
-from keras_unet.metrics.keras_metrics import Dice, IoU, MeanDice, MeanIoU, PixelAccuracy
+from keras_unet.metrics.keras_metrics import DiceCoefficient, IoU, MeanDice, MeanIoU, PixelAccuracy
 from keras_unet.metrics.scores import class_scores, pixel_accuracy
 
 # Worked out by hand. Ten pixels of truth 0 0 0 0 0 1 1 1 2 2, result 0 0 0 1 2 1 1 0 2 2.
@@ -31,7 +31,7 @@ def every_metric(num_classes, **arguments):
         MeanIoU(num_classes, **arguments),
         MeanDice(num_classes, **arguments),
         IoU(num_classes, class_index=0, **arguments),
-        Dice(num_classes, class_index=1, **arguments),
+        DiceCoefficient(num_classes, class_index=1, **arguments),
     ]
 
 
@@ -212,7 +212,7 @@ print(metric.confusion_matrix.numpy().tolist(), float(metric.result()))
         MeanIoU(1, name="m", dtype="float64"),
         MeanDice(3),
         IoU(3, class_index=2),
-        Dice(2, class_index=0, ignore_label=7),
+        DiceCoefficient(2, class_index=0, ignore_label=7),
     ],
 )
 def test_metrics_survive_saving(metric):

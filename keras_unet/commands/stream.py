@@ -13,7 +13,7 @@ from keras_unet.commands.inputs import check_names, image_files
 from keras_unet.commands.open_models import exported_version
 from keras_unet.commands.value_range import RangeCheck, range_of_export, range_of_model
 from keras_unet.image_io.decoding import Pixels
-from keras_unet.inference.streaming.pieces import OUTPUTS, Pieces, Segmenter, net_segmenter
+from keras_unet.inference.streaming.pieces import OUTPUTS, Pieces, PieceSegmenter, net_segmenter
 from keras_unet.inference.streaming.streamed_prediction import stream
 from keras_unet.inference.streaming.targets import check_target, partial_settings
 from keras_unet.preprocessing.image_statistics import BY_STATISTICS, Statistics
@@ -91,7 +91,7 @@ def stream_files(
         yield written
 
 
-def served_segmenter(folder: Path, output: str) -> Segmenter:
+def served_segmenter(folder: Path, output: str) -> PieceSegmenter:
     """An exported model as a segmenter: it is sent pieces with the context that they depend on.
 
     Equal to segmenting the image in one request to within rounding, if the model's tiles equal one pass.
@@ -141,7 +141,7 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
 
     pieces.module = module  # type: ignore[attr-defined]  # a signature does not keep its variables alive
     classes = output == "classes"
-    return Segmenter(
+    return PieceSegmenter(
         channels=description["input"]["channels"],
         pixel=() if classes else (description["num_classes"],),
         dtype=np.dtype(np.uint8 if classes else np.float32),
@@ -151,7 +151,7 @@ def served_segmenter(folder: Path, output: str) -> Segmenter:
     )
 
 
-def _watched(segmenter: Segmenter, check: RangeCheck) -> Segmenter:
+def _watched(segmenter: PieceSegmenter, check: RangeCheck) -> PieceSegmenter:
     """A segmenter whose pixels are checked on their way."""
 
     def pieces(size: tuple[int, int], dtype: np.dtype[Any], statistics: Statistics | None) -> Pieces:

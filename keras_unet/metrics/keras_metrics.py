@@ -158,9 +158,8 @@ class IoU(_OfOneClass):
         return _iou(matrix)[self.class_index]
 
 
-# The loss of the same name is registered as "Dice".
-@keras.saving.register_keras_serializable(package="keras_unet", name="DiceMetric")
-class Dice(_OfOneClass):
+@keras.saving.register_keras_serializable(package="keras_unet")
+class DiceCoefficient(_OfOneClass):
     """Dice coefficient of the class `class_index`, by default 1: mmsegmentation's "Dice" of vessels or cells."""
 
     default_name = "dice"

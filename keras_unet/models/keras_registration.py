@@ -27,7 +27,7 @@ CLASSES = {
     "MeanIoU": "metrics.keras_metrics.MeanIoU",
     "MeanDice": "metrics.keras_metrics.MeanDice",
     "IoU": "metrics.keras_metrics.IoU",
-    "DiceMetric": "metrics.keras_metrics.Dice",
+    "DiceCoefficient": "metrics.keras_metrics.DiceCoefficient",
     "WarmUpAndDecay": "training.optimizers.WarmUpAndDecay",
     "CentralizedSGD": "training.optimizers.CentralizedSGD",
     "CentralizedAdam": "training.optimizers.CentralizedAdam",

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from keras_unet.commands.report.evaluated_run import Judgement
+from keras_unet.commands.report.evaluated_run import EvaluatedRun
 from keras_unet.commands.report.markup import Html, joined, number, picture, tag
 from keras_unet.metrics.registry import Figures
 from keras_unet.metrics.tables import flat, title
@@ -29,7 +29,7 @@ _UNDER_A_CASE = (
 )
 
 
-def worst_cases(judgement: Judgement, count: int) -> Html:
+def worst_cases(judgement: EvaluatedRun, count: int) -> Html:
     """The images that the model does worst on, each with its pictures and figures, under a legend."""
     several = len(judgement.scope.class_names) > 2
     shown = judgement.worst_first[:count]
@@ -37,7 +37,7 @@ def worst_cases(judgement: Judgement, count: int) -> Html:
     return joined(_legend(several, ignored), [_case(judgement, place, rank + 1) for rank, place in enumerate(shown)])
 
 
-def _case(judgement: Judgement, place: int, rank: int) -> Html:
+def _case(judgement: EvaluatedRun, place: int, rank: int) -> Html:
     image = judgement.images[place]
     panels = list(_panels(judgement, place))
     coarse = max(image.truth.shape) < _COARSE
@@ -50,7 +50,7 @@ def _case(judgement: Judgement, place: int, rank: int) -> Html:
     )
 
 
-def _panels(judgement: Judgement, place: int) -> Iterator[tuple[NDArray[np.uint8], str]]:
+def _panels(judgement: EvaluatedRun, place: int) -> Iterator[tuple[NDArray[np.uint8], str]]:
     """Pictures with captions, of one size, in the order in which they are read."""
     image, sample = judgement.images[place], judgement.data[place]
     shape = sample.labels.shape

@@ -46,7 +46,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class EvaluatedRun:
     """What a run's kept model makes of its validation images.
 
     Args:
@@ -124,7 +124,7 @@ class Judgement:
         return np.asarray(probabilities.max(axis=-1), np.float32)
 
 
-def judge_run(history: History, reader: Reader) -> Judgement:
+def judge_run(history: History, reader: Reader) -> EvaluatedRun:
     """Judge a run's kept model on its validation images.
 
     Raises:
@@ -148,7 +148,7 @@ def judge_run(history: History, reader: Reader) -> Judgement:
         raise ConfigError("The run has no validation images: data.validate is 0.")
     differing = _differing(history, parts.validate)
     images, scope = judge_model(folder.path, [(folder.path, parts.validate)], {}, None, None, "none")
-    return Judgement(history, config, parts.train, parts.validate, images, scope, differing)
+    return EvaluatedRun(history, config, parts.train, parts.validate, images, scope, differing)
 
 
 def _differing(history: History, data: LabelledImages) -> list[str]:

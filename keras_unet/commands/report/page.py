@@ -7,7 +7,7 @@ from pathlib import Path
 import keras_unet
 from keras_unet.commands.report.cases import worst_cases
 from keras_unet.commands.report.curves import charts_of, charts_of_all, figures_of, figures_of_all, settings_that_differ
-from keras_unet.commands.report.evaluated_run import Judgement, Reader, judge_run
+from keras_unet.commands.report.evaluated_run import EvaluatedRun, Reader, judge_run
 from keras_unet.commands.report.markup import Html, joined, number, table, tag
 from keras_unet.commands.report.style import stylesheet
 from keras_unet.commands.report.summary import head
@@ -140,7 +140,7 @@ def _of_one(history: History, name: str, reader: Reader, worst: int, lacks: list
     )
 
 
-def _judged(judgement: Judgement, worst: int) -> Html:
+def _judged(judgement: EvaluatedRun, worst: int) -> Html:
     """Figures of each image and of all of them, and the worst images."""
     known = flat(judgement.whole)
     columns = sorted((name for name in known if name not in _NO_COLUMNS), key=lambda name: name != judgement.deciding)

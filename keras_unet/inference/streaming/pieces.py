@@ -44,7 +44,7 @@ class Pieces:
 
 
 @dataclass(frozen=True)
-class Segmenter:
+class PieceSegmenter:
     """Something that segments images of any size.
 
     Args:
@@ -66,7 +66,7 @@ class Segmenter:
 
 def net_segmenter(
     model: Any, tile: int | tuple[int, int] | None, output: str, batch_size: int = 1, averaging: str = "none"
-) -> Segmenter:
+) -> PieceSegmenter:
     """A `UNet` as a segmenter that cuts and batches as `predict` does; arguments as for `predict_file`.
 
     Raises:
@@ -94,7 +94,7 @@ def net_segmenter(
         return _net_pieces(tiler, function, size, tiles, statistics)
 
     dtype = np.dtype(pixel.dtype.as_numpy_dtype)
-    return Segmenter(model.channels, tuple(pixel.shape), dtype, settings, pieces, model.normalizes_images)
+    return PieceSegmenter(model.channels, tuple(pixel.shape), dtype, settings, pieces, model.normalizes_images)
 
 
 def _net_pieces(

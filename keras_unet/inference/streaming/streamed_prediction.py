@@ -19,8 +19,8 @@ from keras_unet.image_io.decoding import ImageError, Pixels
 from keras_unet.image_io.image_files import FilePath
 from keras_unet.image_io.opening import open_windows
 from keras_unet.image_io.windows import Windows, paste
-from keras_unet.inference.streaming.pieces import Pieces, Segmenter, net_segmenter
-from keras_unet.inference.streaming.targets import TILE, Progress, check_target, open_target, partial_settings
+from keras_unet.inference.streaming.pieces import Pieces, PieceSegmenter, net_segmenter
+from keras_unet.inference.streaming.targets import TILE, ResumableTarget, check_target, open_target, partial_settings
 from keras_unet.preprocessing.image_statistics import Statistics, step
 from keras_unet.preprocessing.pixel_normalization import statistics_of
 
@@ -93,7 +93,7 @@ def predict_file(
 
 
 def stream(
-    segmenter: Segmenter,
+    segmenter: PieceSegmenter,
     source: FilePath,
     target: FilePath,
     *,
@@ -161,11 +161,11 @@ def _samples(path: Path, files: list[Path], sizes: list[int]) -> str:
 class _Streaming:
     """The image of a call, panel by panel."""
 
-    def __init__(self, segmenter: Segmenter, image: Windows, pieces: Pieces) -> None:
+    def __init__(self, segmenter: PieceSegmenter, image: Windows, pieces: Pieces) -> None:
         self._segmenter, self._image, self._pieces = segmenter, image, pieces
         self._height, self._width = image.shape[:2]
 
-    def run(self, out: Progress, show: bool) -> None:
+    def run(self, out: ResumableTarget, show: bool) -> None:
         """Write every row of tiles that is not finished."""
         rows = -(-self._height // TILE)
         panels = list(self._panels())
@@ -197,7 +197,7 @@ class _Streaming:
         width = self._pieces.size[1]
         return range(panel.start // width, -(-panel.stop // width))
 
-    def _fill(self, out: Progress, panel: range, row: int, bar: Any) -> None:
+    def _fill(self, out: ResumableTarget, panel: range, row: int, bar: Any) -> None:
         """Write the rows of tiles of a panel from `row` on."""
         height = self._pieces.size[0]
         lines = np.zeros((0, len(panel), *self._segmenter.pixel), self._segmenter.dtype)

@@ -43,7 +43,7 @@ class Target(Protocol):
         """Let go of the file."""
 
 
-class Progress:
+class ResumableTarget:
     """A target, and how many rows of tiles of it are finished.
 
     Args:
@@ -99,7 +99,7 @@ def open_target(
     compress: bool = True,
     resume: bool = True,
     overwrite: bool = False,
-) -> Iterator[Progress]:
+) -> Iterator[ResumableTarget]:
     """A target to fill, from where an earlier process left off; it gets its name when the block ends well.
 
     If the block fails, what is finished stays beside the target for the next call.
@@ -137,7 +137,7 @@ def open_target(
             target = _opened(path, partial, shape, dtype, compress, end)
             if end is None:
                 journal.start(settings, target.end)
-        progress = Progress(partial, target, journal, done)
+        progress = ResumableTarget(partial, target, journal, done)
         try:
             yield progress
         finally:
